@@ -1,0 +1,19 @@
+/**
+ * The exponential moving average of the weights: what evaluation and sampling use.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { parameter, type Parameters, replace } from "./Parameters.ts"
+
+/** average ← decay · average + (1 − decay) · parameters, in place. @source `utils/train_utils.py`, `ema_update` */
+export const updateAverage = (average: Record<string, tf.Tensor>, parameters: Parameters, decay: number): void => {
+  for (const name of Object.keys(average)) {
+    tf.tidy(() => {
+      const previous = parameter(average, name)
+      replace(average, name, tf.add(previous, tf.mul(tf.sub(parameter(parameters, name), previous), 1 - decay)))
+    })
+  }
+}
+
+/** A copy of `parameters`: where the average starts. It belongs to the caller. */
+export const initialAverage = (parameters: Parameters): Record<string, tf.Tensor> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, tf.keep(tf.clone(value))]))

@@ -1,0 +1,12 @@
+/**
+ * The affine map of a linear layer.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { parameter, type Parameters } from "./Parameters.ts"
+
+/** x · weightᵀ for `x` `[rows, inputs]` and `weight` `[outputs, inputs]`; the transpose is a flag, not a copy. */
+export const project = (x: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D => tf.matMul(x, weight, false, true)
+
+/** x · weightᵀ + bias with the parameters `name.weight` and `name.bias`. `[rows, inputs]` → `[rows, outputs]` */
+export const linear = (parameters: Parameters, name: string, x: tf.Tensor2D): tf.Tensor2D =>
+  tf.add(project(x, parameter(parameters, `${name}.weight`)), parameter(parameters, `${name}.bias`))

@@ -1,0 +1,156 @@
+/**
+ * The training loss and its gradients: squared velocity error on denoiser rows, cross-entropy on decoder rows, one
+ * denominator.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { crossEntropy } from "./CrossEntropy.ts"
+import { decoderHead, type Elf, predictionHead, trunk } from "./Elf.ts"
+import { parameter, type Parameters } from "./Parameters.ts"
+import { remainingTime } from "./SelfConditioning.ts"
+
+/** Host arrays of one training step. B rows of S positions with D channels. */
+export interface TrainingRows {
+  readonly size: number
+  readonly length: number
+  readonly width: number
+  /** The decoder's z on decoder rows, the denoiser's on the others. `[B, S, D]` */
+  readonly z: Float32Array
+  /** `[B, S, D]`; absent where the run does not self-condition. */
+  readonly selfCondition?: Float32Array
+  /** 1 on decoder rows. `[B]` */
+  readonly t: Float32Array
+  /** w `[B]`; absent for the variant without its tokens. */
+  readonly selfConditionScale?: Float32Array
+  /** 1 = decoder row. `[B]` */
+  readonly decoderActive: Uint8Array
+  /** Guidance included; read on denoiser rows. `[B, S, D]` */
+  readonly velocityTarget: Float32Array
+  /** 1 where the loss counts. `[B, S]` */
+  readonly lossMask: Float32Array
+  /** Token ids, the decoder's targets. `[B, S]` */
+  readonly ids: Int32Array
+}
+
+/** Losses of a step. */
+export interface Losses {
+  /** What the gradient is of: (Σ CE + Σ L2) / Σ loss mask. */
+  readonly loss: number
+  /** Mean squared velocity error a counted token of denoiser rows; NaN-free: 0 without such rows. */
+  readonly denoiserLoss: number
+  /** Mean cross-entropy in nats a counted token of decoder rows; 0 without such rows. */
+  readonly decoderLoss: number
+}
+
+/** Losses and ∂loss/∂parameter for every parameter. The gradients belong to the caller. */
+export interface LossAndGradients extends Losses {
+  readonly gradients: Parameters
+}
+
+const rowsWhere = (flags: Uint8Array, value: 0 | 1): ReadonlyArray<number> =>
+  Array.from(flags.keys()).filter((row) => flags[row] === value)
+
+const sum = (values: Iterable<number>): number => {
+  let total = 0
+  for (const value of values) total += value
+  return total
+}
+
+/** The rows of a `[B, n]` host array as a device tensor of shape `[rows.length, ...shape]`. */
+const select = (data: Float32Array | Int32Array, rows: ReadonlyArray<number>, shape: ReadonlyArray<number>): tf.Tensor => {
+  const width = shape.reduce((a, b) => a * b, 1)
+  const kind = data instanceof Int32Array ? Int32Array : Float32Array
+  const out = new kind(rows.length * width)
+  rows.forEach((row, i) => out.set(data.subarray(row * width, (row + 1) * width), i * width))
+  return tf.tensor(out, [rows.length, ...shape], data instanceof Int32Array ? "int32" : "float32")
+}
+
+const gatherRows = (hidden: tf.Tensor3D, rows: ReadonlyArray<number>): tf.Tensor3D =>
+  rows.length === hidden.shape[0] ? hidden : tf.gather(hidden, tf.tensor1d([...rows], "int32"), 0)
+
+/** Σ over counted tokens of the mean squared velocity error. @source `train_step.py`, `l2_per_token` */
+const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Scalar => {
+  const shape = [batch.length, batch.width]
+  const prediction = predictionHead(elf, gatherRows(hidden, rows))
+  const t = select(batch.t, rows, []) as tf.Tensor1D
+  const velocity = tf.div(tf.sub(prediction, select(batch.z, rows, shape)), remainingTime(t, timeEpsilon))
+  const squared = tf.mean(tf.squaredDifference(velocity, select(batch.velocityTarget, rows, shape)), 2)
+  return tf.sum(tf.mul(squared, select(batch.lossMask, rows, [batch.length])))
+}
+
+/** Σ over counted tokens of the cross-entropy. @source `train_step.py`, `ce_per_token` */
+const decoderSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>): tf.Scalar => {
+  const flat = (data: Float32Array | Int32Array) => tf.reshape(select(data, rows, [batch.length]), [-1]) as tf.Tensor1D
+  const unembedding = {
+    kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"),
+    bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias")
+  }
+  return crossEntropy(decoderHead(elf, gatherRows(hidden, rows)), unembedding, flat(batch.ids), flat(batch.lossMask))
+}
+
+const hidden = (elf: Elf, batch: TrainingRows): tf.Tensor3D => {
+  const shape: [number, number, number] = [batch.size, batch.length, batch.width]
+  const { selfCondition, selfConditionScale } = batch
+  return trunk(elf, {
+    z: tf.tensor3d(batch.z, shape),
+    t: tf.tensor1d(batch.t),
+    decoderGate: tf.tensor1d(Float32Array.from(batch.decoderActive)),
+    ...(selfCondition === undefined ? {} : { selfCondition: tf.tensor3d(selfCondition, shape) }),
+    ...(selfConditionScale === undefined ? {} : { selfConditionScale: tf.tensor1d(selfConditionScale) })
+  })
+}
+
+const maskedTokens = (batch: TrainingRows, rows: ReadonlyArray<number>): number =>
+  sum(rows.map((row) => sum(batch.lossMask.subarray(row * batch.length, (row + 1) * batch.length))))
+
+interface BranchSums {
+  readonly denoiser: tf.Scalar
+  readonly decoder: tf.Scalar
+}
+
+const branchSums = (elf: Elf, batch: TrainingRows, timeEpsilon: number): BranchSums => {
+  const denoiserRows = rowsWhere(batch.decoderActive, 0)
+  const decoderRows = rowsWhere(batch.decoderActive, 1)
+  const stream = hidden(elf, batch)
+  return {
+    denoiser: denoiserRows.length > 0 ? denoiserSum(elf, stream, batch, denoiserRows, timeEpsilon) : tf.scalar(0),
+    decoder: decoderRows.length > 0 ? decoderSum(elf, stream, batch, decoderRows) : tf.scalar(0)
+  }
+}
+
+const losses = (batch: TrainingRows, denoiser: number, decoder: number): Losses => {
+  const denoiserTokens = maskedTokens(batch, rowsWhere(batch.decoderActive, 0))
+  const decoderTokens = maskedTokens(batch, rowsWhere(batch.decoderActive, 1))
+  return {
+    loss: (denoiser + decoder) / Math.max(1, denoiserTokens + decoderTokens),
+    denoiserLoss: denoiser / Math.max(1, denoiserTokens),
+    decoderLoss: decoder / Math.max(1, decoderTokens)
+  }
+}
+
+/** Losses alone: held-out evaluation. Synchronous; call it inside a kernel. */
+export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: number): Losses =>
+  tf.tidy(() => {
+    const { decoder, denoiser } = branchSums(elf, batch, timeEpsilon)
+    return losses(batch, denoiser.dataSync()[0]!, decoder.dataSync()[0]!)
+  })
+
+/**
+ * Losses and gradients of one batch. Synchronous; call it inside a kernel. A parameter that the batch does not reach has
+ * gradient 0.
+ * @source `train_step.py`, `train_step`
+ */
+export const lossAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number): LossAndGradients => {
+  const names = Object.keys(elf.parameters)
+  const values = names.map((name) => parameter(elf.parameters, name))
+  const tokens = Math.max(1, sum(batch.lossMask))
+  let sums: { denoiser: number; decoder: number } = { denoiser: 0, decoder: 0 }
+  const total = (): tf.Scalar => {
+    const { decoder, denoiser } = branchSums(elf, batch, timeEpsilon)
+    sums = { denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! }
+    return tf.div(tf.add(denoiser, decoder), tokens)
+  }
+  const { grads, value } = tf.engine().gradients(total, values)
+  value.dispose()
+  const gradients = Object.fromEntries(names.map((name, i) => [name, grads[i] ?? tf.zerosLike(values[i]!)]))
+  return { ...losses(batch, sums.denoiser, sums.decoder), gradients }
+}

@@ -1,0 +1,46 @@
+/**
+ * Operations for which libtensorflow has one kernel where the portable form needs several passes over memory.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+
+/** The part of tfjs-node's backend that runs any TensorFlow operation by name. */
+interface TensorFlowBackend {
+  readonly executeMultipleOutputs: (
+    name: string,
+    attributes: ReadonlyArray<{ readonly name: string; readonly type: number; readonly value: unknown }>,
+    inputs: ReadonlyArray<tf.Tensor>,
+    outputs: number
+  ) => Array<tf.Tensor>
+  readonly binding: Record<"TF_ATTR_TYPE" | "TF_FLOAT" | "TF_INT32", number>
+}
+
+const native = (): TensorFlowBackend | undefined =>
+  tf.getBackend() === "tensorflow" ? tf.backend() as unknown as TensorFlowBackend : undefined
+
+/** Per-row losses `[rows]` and their gradient with respect to the logits `[rows, V]`. */
+export interface SoftmaxLoss {
+  readonly losses: tf.Tensor1D
+  readonly gradient: tf.Tensor2D
+}
+
+const portable = (logits: tf.Tensor2D, targets: tf.Tensor1D): SoftmaxLoss => {
+  const shifted = tf.sub(logits, tf.max(logits, 1, true))
+  const exponentials = tf.exp(shifted)
+  const sums = tf.sum(exponentials, 1, true)
+  const hot = tf.oneHot(targets, logits.shape[1], 1, 0, "float32") as tf.Tensor2D
+  const target = tf.sum(tf.mul(shifted, hot), 1)
+  return { losses: tf.sub(tf.log(tf.squeeze(sums, [1])), target), gradient: tf.sub(tf.div(exponentials, sums), hot) }
+}
+
+/** Softmax cross-entropy of `logits` `[rows, V]` against token ids `[rows]` int32, with its gradient. */
+export const sparseSoftmaxCrossEntropy = (logits: tf.Tensor2D, targets: tf.Tensor1D): SoftmaxLoss => {
+  const backend = native()
+  if (backend === undefined) return portable(logits, targets)
+  const { TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = backend.binding
+  const attributes = [
+    { name: "T", type: TF_ATTR_TYPE, value: TF_FLOAT },
+    { name: "Tlabels", type: TF_ATTR_TYPE, value: TF_INT32 }
+  ]
+  const [losses, gradient] = backend.executeMultipleOutputs("SparseSoftmaxCrossEntropyWithLogits", attributes, [logits, targets], 2)
+  return { losses: losses as tf.Tensor1D, gradient: gradient as tf.Tensor2D }
+}
