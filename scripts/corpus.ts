@@ -3,8 +3,8 @@
  *
  *     node scripts/corpus.ts [FOLDER]        default FOLDER: out/corpus
  *
- * Writes `train.parquet` and `held-out.parquet` (one address a row: year, president, text), and `prompts.parquet`
- * (64 beginnings of held-out passages and how each goes on). The result depends on the texts alone; a second run that
+ * Writes `train.parquet` and `held-out.parquet` (one passage of eight sentences a row: year, president, passage, text),
+ * and `prompts.parquet` (64 beginnings of held-out passages and how each goes on). The result depends on the texts alone; a second run that
  * finds it up to date does nothing.
  */
 import { Effect, Schema, Stream } from "effect"
@@ -22,6 +22,11 @@ export interface Address {
   readonly text: string
 }
 
+/** A few consecutive sentences of an address; `passage` counts them from 0. */
+export interface Passage extends Address {
+  readonly passage: number
+}
+
 /** The beginning of a passage and how it goes on. */
 export interface Prompt {
   readonly id: number
@@ -29,11 +34,11 @@ export interface Prompt {
   readonly reference: string
 }
 
-/** How the corpus is cut: every twelfth address is held out; prompts of 24 words, references of 40. */
-export const cut = { heldOutEvery: 12, prompts: 64, promptWords: 24, referenceWords: 40 } as const
+/** How the corpus is cut: every twelfth address is held out; passages of 8 sentences; prompts of 24 words, references of 40. */
+export const cut = { heldOutEvery: 12, passageSentences: 8, prompts: 64, promptWords: 24, referenceWords: 40 } as const
 
 // Part of the hash that tells whether files are up to date: raise it when what is written changes.
-const layout = 1
+const layout = 2
 
 /** The addresses are missing or unreadable. */
 export class CorpusError extends Schema.TaggedError<CorpusError>()("CorpusError", {
@@ -60,7 +65,8 @@ export const dataFolder: Effect.Effect<string, CorpusError> = Effect.try({
 /** Joins wrapped lines and drops doubled spaces: one address becomes one line. */
 export const normalise = (text: string): string => text.normalize("NFC").replace(/\s+/gu, " ").trim()
 
-const titled = (words: ReadonlyArray<string>) => words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join(" ")
+const titled = (words: ReadonlyArray<string>) =>
+  words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join(" ").replace("Mc ", "Mc")
 
 /** Reads the year and president from a file name such as `1862_abraham_lincoln_r.txt`. */
 export const parseName = (name: string): Pick<Address, "year" | "president"> | undefined => {
@@ -104,6 +110,16 @@ export const split = (addresses: ReadonlyArray<Address>): { readonly train: Read
 /** The sentences of a text, cut behind `.`, `!` or `?` that a capital follows. */
 const sentences = (text: string) => text.split(/(?<=[.!?]["”]?) (?=["“]?[A-Z])/u)
 
+/** An address in passages; no sentence is lost or repeated. */
+export const passages = (address: Address): ReadonlyArray<Passage> => {
+  const all = sentences(address.text)
+  return Array.from({ length: Math.ceil(all.length / cut.passageSentences) }, (_, passage) => ({
+    ...address,
+    passage,
+    text: all.slice(passage * cut.passageSentences, (passage + 1) * cut.passageSentences).join(" ")
+  }))
+}
+
 const promptAt = (address: Address, share: number): Omit<Prompt, "id"> | undefined => {
   const all = sentences(address.text)
   const words = all.slice(Math.floor(share * all.length)).join(" ").split(" ")
@@ -135,11 +151,11 @@ export interface Corpus {
   readonly prompts: number
 }
 
-const addressSchema = { year: "int32", president: "string", text: "string" } as const
+const passageSchema = { year: "int32", president: "string", passage: "int32", text: "string" } as const
 const promptSchema = { id: "int32", prompt: "string", reference: "string" } as const
 
-// Few addresses a row group: a reader holds one row group at a time, and an address is about 46,000 characters.
-const rowGroupSize = 16
+// A reader holds one row group at a time, and a passage is about 1,300 characters.
+const rowGroupSize = 1024
 
 const storedHash = (path: string): Effect.Effect<string | undefined> =>
   Effect.scoped(Parquet.open(path)).pipe(
@@ -155,12 +171,14 @@ const isUpToDate = (paths: ReadonlyArray<string>, hash: string): Effect.Effect<b
 /** Writes the three files below `folder` unless they are up to date. */
 export const build = (addresses: ReadonlyArray<Address>, folder: string): Effect.Effect<Corpus, Parquet.ParquetError> =>
   Effect.gen(function*() {
-    const { train, heldOut } = split(addresses)
-    const asked = prompts(heldOut)
+    const parted = split(addresses)
+    const asked = prompts(parted.heldOut)
+    const train = parted.train.flatMap(passages)
+    const heldOut = parted.heldOut.flatMap(passages)
     const counts = { folder, train: train.length, heldOut: heldOut.length, prompts: asked.length }
     const parts = [
-      { name: "train", rows: train, schema: addressSchema },
-      { name: "held-out", rows: heldOut, schema: addressSchema },
+      { name: "train", rows: train, schema: passageSchema },
+      { name: "held-out", rows: heldOut, schema: passageSchema },
       { name: "prompts", rows: asked, schema: promptSchema }
     ].map((part) => ({ ...part, path: join(folder, `${part.name}.parquet`) }))
     const hash = hashOf(addresses)
@@ -176,7 +194,7 @@ const main = Effect.gen(function*() {
   const addresses = yield* Effect.flatMap(dataFolder, readAddresses)
   const corpus = yield* build(addresses, process.argv[2] ?? "out/corpus")
   const state = corpus.upToDate ? "is up to date" : "written"
-  console.log(`${corpus.folder} ${state}: ${corpus.train} addresses to train on, ${corpus.heldOut} held out, ${corpus.prompts} prompts`)
+  console.log(`${corpus.folder} ${state}: ${corpus.train} passages to train on, ${corpus.heldOut} held out, ${corpus.prompts} prompts`)
 })
 
 if (import.meta.main) {

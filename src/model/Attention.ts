@@ -14,10 +14,13 @@ export interface AttentionShape {
   readonly heads: number
 }
 
-/** Splits `[B·N, parts·H·d]` into `parts` tensors `[B, H, N, d]`. */
-export const splitHeads = (x: tf.Tensor2D, parts: number, { batch, heads, positions }: AttentionShape): Array<tf.Tensor4D> => {
-  const size = x.shape[1] / parts / heads
-  const grouped = tf.reshape(x, [batch, positions, parts, heads, size])
+/** `[B·N, H·d]` → `[B, H, N, d]` */
+export const splitHeads = (x: tf.Tensor2D, { batch, heads, positions }: AttentionShape): tf.Tensor4D =>
+  tf.transpose(tf.reshape(x, [batch, positions, heads, x.shape[1] / heads]), [0, 2, 1, 3])
+
+/** Queries, keys and values of one product: `[B·N, 3·H·d]` → three times `[B, H, N, d]`. */
+const splitQueryKeyValue = (x: tf.Tensor2D, { batch, heads, positions }: AttentionShape): Array<tf.Tensor4D> => {
+  const grouped = tf.reshape(x, [batch, positions, 3, heads, x.shape[1] / 3 / heads])
   return tf.unstack(tf.transpose(grouped, [2, 0, 3, 1, 4]), 0) as Array<tf.Tensor4D>
 }
 
@@ -46,7 +49,7 @@ export const selfAttention = (
   rope?: RopeTable,
   bias?: tf.Tensor
 ): tf.Tensor2D => {
-  const [q, k, v] = splitHeads(linear(parameters, `${name}.qkv`, x), 3, shape) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]
+  const [q, k, v] = splitQueryKeyValue(linear(parameters, `${name}.qkv`, x), shape) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]
   const turn = (part: tf.Tensor4D) => (rope === undefined ? part : rotate(rope, part))
   const queryWeight = tf.mul(parameter(parameters, `${name}.q_norm.weight`), 1 / Math.sqrt(q.shape[3]))
   const queries = turn(rmsNorm(q, queryWeight))

@@ -21,7 +21,8 @@ const chunks = (rows: number, size: number): ReadonlyArray<readonly [begin: numb
 
 const chunkLogits = (head: tf.Tensor2D, kernel: tf.Tensor2D, bias: tf.Tensor1D): tf.Tensor2D => tf.add(tf.matMul(head, kernel), bias)
 
-interface Sums {
+// A type, not an interface: tf.tidy takes objects with an index signature only.
+type Sums = {
   readonly loss: tf.Scalar
   readonly head: Array<tf.Tensor2D>
   readonly kernel: tf.Tensor2D
@@ -35,7 +36,7 @@ const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: U
     const plus = <T extends tf.Tensor>(sum: T | undefined, term: T): T => (sum === undefined ? term : tf.add(sum, term) as T)
     return {
       loss: plus(sums?.loss, tf.sum(tf.mul(losses, weights)) as tf.Scalar),
-      head: [...(sums?.head ?? []), tf.matMul(weighted, kernel, false, true)],
+      head: [...(sums?.head ?? []), tf.matMul(weighted, kernel, false, true) as tf.Tensor2D],
       kernel: plus(sums?.kernel, tf.matMul(head, weighted, true, false)),
       bias: plus(sums?.bias, tf.sum(weighted, 0) as tf.Tensor1D)
     }

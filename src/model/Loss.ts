@@ -5,6 +5,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { crossEntropy } from "./CrossEntropy.ts"
 import { decoderHead, type Elf, predictionHead, trunk } from "./Elf.ts"
+import { valueAndGradients } from "./Gradients.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 import { remainingTime } from "./SelfConditioning.ts"
 
@@ -32,7 +33,7 @@ export interface TrainingRows {
 }
 
 /** Losses of a step. */
-export interface Losses {
+export type Losses = {
   /** What the gradient is of: (Σ CE + Σ L2) / Σ loss mask. */
   readonly loss: number
   /** Mean squared velocity error a counted token of denoiser rows; NaN-free: 0 without such rows. */
@@ -140,8 +141,6 @@ export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: numbe
  * @source `train_step.py`, `train_step`
  */
 export const lossAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number): LossAndGradients => {
-  const names = Object.keys(elf.parameters)
-  const values = names.map((name) => parameter(elf.parameters, name))
   const tokens = Math.max(1, sum(batch.lossMask))
   let sums: { denoiser: number; decoder: number } = { denoiser: 0, decoder: 0 }
   const total = (): tf.Scalar => {
@@ -149,8 +148,6 @@ export const lossAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: num
     sums = { denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! }
     return tf.div(tf.add(denoiser, decoder), tokens)
   }
-  const { grads, value } = tf.engine().gradients(total, values)
-  value.dispose()
-  const gradients = Object.fromEntries(names.map((name, i) => [name, grads[i] ?? tf.zerosLike(values[i]!)]))
+  const { gradients } = valueAndGradients(elf.parameters, total)
   return { ...losses(batch, sums.denoiser, sums.decoder), gradients }
 }

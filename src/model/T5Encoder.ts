@@ -78,7 +78,7 @@ const positionBias = (parameters: Parameters, config: T5Config, length: number):
 }
 
 const attention = (parameters: Parameters, at: string, x: tf.Tensor2D, shape: AttentionShape, bias: tf.Tensor): tf.Tensor2D => {
-  const part = (name: string) => splitHeads(project(x, parameter(parameters, `${at}.${name}.weight`)), 1, shape)[0]!
+  const part = (name: string) => splitHeads(project(x, parameter(parameters, `${at}.${name}.weight`)), shape)
   return project(joinHeads(attend(part("q"), part("k"), part("v"), bias)), parameter(parameters, `${at}.o.weight`))
 }
 

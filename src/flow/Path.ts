@@ -1,0 +1,78 @@
+/**
+ * The straight-line probability path from noise (t = 0) to data (t = 1).
+ *
+ * Arithmetic on host arrays, in fp32 and in the reference's order of operations. Every `t` is one number, or an array
+ * of one time for each equal share of the elements: `[B]` times give each row of a `[B, S, D]` array its own t, and
+ * `[B, S]` times each token.
+ *
+ * @source ELF `src/utils/sampling_utils.py`, `add_noise`, `net_out_to_v_x`, `restore_cond` (arXiv 2605.10938)
+ * @since 0.1.0
+ */
+import { requireArgument } from "./errors.ts"
+
+/** One time, or one for each equal share of an array's elements; values in [0, 1]. */
+export type Times = number | ArrayLike<number>
+
+const fround = Math.fround
+
+/** Calls `one(i, t)` for every element; refuses times that do not divide the elements. */
+const mapTimes = (length: number, t: Times, one: (i: number, t: number) => number): Float32Array => {
+  const times = typeof t === "number" ? [t] : t
+  const share = length / times.length
+  requireArgument(length === 0 || Number.isInteger(share), "Path.t", `a divisor of ${length} elements`, times.length)
+  const out = new Float32Array(length)
+  for (let group = 0; group < times.length; group++) {
+    const time = fround(times[group]!)
+    for (let i = group * share; i < (group + 1) * share; i++) out[i] = one(i, time)
+  }
+  return out
+}
+
+const sameLength = (name: string, expected: number, received: number): void =>
+  requireArgument(expected === received, `Path.${name}`, `of ${expected} elements`, received)
+
+/** z = t·clean + (1 − t)·noiseScale·noise: the noise at t = 0 (times its scale), the data at t = 1. */
+export const interpolate = (clean: Float32Array, noise: Float32Array, t: Times, noiseScale = 1): Float32Array => {
+  sameLength("noise", clean.length, noise.length)
+  const scale = fround(noiseScale)
+  return mapTimes(clean.length, t, (i, time) => {
+    const rest = fround(1 - time)
+    return fround(time * clean[i]!) + fround(fround(rest * noise[i]!) * scale)
+  })
+}
+
+/** max(1 − t, timeEpsilon): what remains of the path, kept away from zero. */
+export const remaining = (t: number, timeEpsilon: number): number =>
+  Math.max(fround(1 - fround(t)), fround(timeEpsilon))
+
+/** v = (prediction − z) / max(1 − t, timeEpsilon): the velocity that a prediction of the data implies at `z`, `t`. */
+export const velocityFromPrediction = (
+  prediction: Float32Array,
+  z: Float32Array,
+  t: Times,
+  timeEpsilon = 0.05
+): Float32Array => {
+  sameLength("z", prediction.length, z.length)
+  return mapTimes(z.length, t, (i, time) => fround(prediction[i]! - z[i]!) / remaining(time, timeEpsilon))
+}
+
+/** prediction = z + max(1 − t, timeEpsilon)·v: the inverse of {@link velocityFromPrediction}. */
+export const predictionFromVelocity = (
+  velocity: Float32Array,
+  z: Float32Array,
+  t: Times,
+  timeEpsilon = 0.05
+): Float32Array => {
+  sameLength("z", velocity.length, z.length)
+  return mapTimes(z.length, t, (i, time) => z[i]! + fround(remaining(time, timeEpsilon) * velocity[i]!))
+}
+
+/** `z` with the clean values put back where `conditionMask` is above 0; a mask value covers an equal share of `z`. */
+export const restoreCondition = (
+  z: Float32Array,
+  clean: Float32Array,
+  conditionMask: ArrayLike<number>
+): Float32Array => {
+  sameLength("clean", z.length, clean.length)
+  return mapTimes(z.length, conditionMask, (i, masked) => (masked > 0 ? clean : z)[i]!)
+}

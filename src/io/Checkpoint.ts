@@ -1,0 +1,16 @@
+/**
+ * Checkpoints: a folder with one safetensors file a section and one `checkpoint.json` with their sha256.
+ *
+ * ```
+ * run/
+ *   latest                      the name of the checkpoint to go on from
+ *   step-00000100/
+ *     checkpoint.json           step, configuration, metadata, size and sha256 of each file
+ *     model.safetensors         one file a section: model, ema, optimizer, …
+ * ```
+ *
+ * @since 0.1.0
+ */
+export { type Checkpoint, list, mismatches, read, resolve, type Shapes, type StepFolder } from "./CheckpointRead.ts"
+export { type Contents, write, writeFolder, type WriteOptions, type WrittenCheckpoint } from "./CheckpointWrite.ts"
+export { CheckpointError, type Mismatch } from "./CheckpointError.ts"

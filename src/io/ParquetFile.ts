@@ -1,0 +1,264 @@
+/**
+ * One open parquet file: its checked metadata and its columns, a row group at a time.
+ *
+ * Nothing of the file is in memory but the footer and the column chunk being decoded. hyparquet decodes; what a file
+ * claims about itself (sizes, offsets, counts) is checked here first, and every decoded column is counted.
+ *
+ * @since 0.1.0
+ */
+import { Effect, type Scope } from "effect"
+import { isUtf8 } from "node:buffer"
+import {
+  type AsyncBuffer,
+  type DecodedArray,
+  type FileMetaData,
+  parquetMetadataAsync,
+  type ParquetScan,
+  parquetScan,
+  parquetSchema,
+  type SchemaTree
+} from "hyparquet"
+import { compressors } from "hyparquet-compressors"
+import { attempt, type DiskFile } from "./Disk.ts"
+import { nearest } from "./nearest.ts"
+import { fromDiskError, ParquetError } from "./ParquetError.ts"
+
+/** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
+export interface RowGroup {
+  readonly index: number
+  readonly firstRow: number
+  readonly rows: number
+}
+
+/** A column at the top level of a file, in words: `text`, `list of int32`, `struct`, `int64`, … */
+export interface ColumnInfo {
+  readonly name: string
+  readonly type: string
+  readonly nullable: boolean
+  readonly isText: boolean
+  /** Whether the values are lists, structs or maps. */
+  readonly isNested: boolean
+}
+
+/** An open file; it stays open until the surrounding scope closes. */
+export interface ParquetFile {
+  readonly path: string
+  readonly bytes: number
+  readonly rows: number
+  readonly rowGroups: ReadonlyArray<RowGroup>
+  readonly columns: ReadonlyArray<ColumnInfo>
+  readonly metadata: FileMetaData
+  /** Decodes one column of one row group; the result has exactly `group.rows` values. */
+  readonly readColumn: (group: RowGroup, column: ColumnInfo) => Effect.Effect<DecodedArray, ParquetError>
+}
+
+const magic = "PAR1"
+const smallestFile = 12
+const remedyForDamage = "fetch or write the file again"
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+// hyparquet's own decoder replaces broken bytes and drops a leading byte order mark in silence.
+const stringFromBytes = (bytes: Uint8Array | undefined): string | undefined => {
+  if (bytes === undefined) return undefined
+  if (!isUtf8(bytes)) utf8.decode(bytes)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
+}
+
+const readExactly = async (file: DiskFile, start: number, end: number): Promise<ArrayBuffer> => {
+  if (start < 0 || end > file.size || end < start) throw new RangeError(`bytes ${start} to ${end} lie outside the file`)
+  const bytes = new Uint8Array(end - start)
+  for (let offset = 0; offset < bytes.length;) {
+    const read = await file.read(bytes.subarray(offset), start + offset)
+    if (read === 0) throw new RangeError(`the file ended at byte ${start + offset} while it was being read`)
+    offset += read
+  }
+  return bytes.buffer
+}
+
+const asyncBuffer = (file: DiskFile): AsyncBuffer => ({
+  byteLength: file.size,
+  slice: (start, end) => readExactly(file, start, end ?? file.size)
+})
+
+const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
+
+const damaged = (path: string, detail: string, place: { rowGroup?: number; column?: string } = {}) =>
+  new ParquetError({ file: path, reason: "corrupt", detail, remedy: remedyForDamage, ...place })
+
+const ascii = (buffer: ArrayBuffer) => Buffer.from(buffer).toString("latin1")
+
+const checkMagic = (path: string, file: DiskFile): Effect.Effect<void, ParquetError> =>
+  Effect.gen(function*() {
+    const fail = (reason: "emptyFile" | "notParquet" | "truncated" | "unsupported", detail: string, remedy: string) =>
+      new ParquetError({ file: path, reason, detail, remedy })
+    if (file.size === 0) {
+      return yield* fail("emptyFile", "the file is empty (0 bytes)", "write it again, or leave it out of the pattern")
+    }
+    const tryRead = (start: number, end: number) =>
+      Effect.tryPromise({ try: () => readExactly(file, start, end), catch: (cause) => damaged(path, reasonOf(cause)) })
+    const head = ascii(yield* tryRead(0, Math.min(4, file.size)))
+    const tail = ascii(yield* tryRead(Math.max(0, file.size - 4), file.size))
+    if (head === "PARE" && tail === "PARE") {
+      return yield* fail("unsupported", "the footer is encrypted", "decrypt the file before reading it")
+    }
+    if (!magic.startsWith(head) && head !== magic) {
+      return yield* fail("notParquet", "this is not a parquet file (it does not start with PAR1)", "check the path")
+    }
+    if (tail !== magic || file.size < smallestFile) {
+      return yield* fail("truncated", `the file is cut off after ${file.size} bytes (its footer is missing)`, remedyForDamage)
+    }
+  })
+
+const readMetadata = (path: string, file: DiskFile): Effect.Effect<FileMetaData, ParquetError> =>
+  Effect.tryPromise({
+    try: () => parquetMetadataAsync(asyncBuffer(file), { geoparquet: false }),
+    catch: (cause) => damaged(path, `the footer cannot be read (${reasonOf(cause)})`)
+  })
+
+const chunkProblem = (metadata: FileMetaData, size: number): string | undefined => {
+  for (const [index, group] of metadata.row_groups.entries()) {
+    const count = Number(group.num_rows)
+    if (!Number.isSafeInteger(count) || count < 0) return `row group ${index} claims ${group.num_rows} rows`
+    for (const { file_path: path, meta_data: chunk } of group.columns) {
+      if (path) return `row group ${index} keeps its data in another file (${path})`
+      if (chunk === undefined) return `row group ${index} has a column without metadata`
+      const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
+      const end = start + Number(chunk.total_compressed_size)
+      if (!(start >= 0 && end >= start && end <= size)) {
+        return `column "${chunk.path_in_schema.join(".")}" of row group ${index} claims bytes ${start} to ${end} of a file of ${size}`
+      }
+    }
+  }
+  return undefined
+}
+
+const rowGroupsOf = (metadata: FileMetaData): ReadonlyArray<RowGroup> => {
+  let firstRow = 0
+  return metadata.row_groups.map((group, index) => {
+    const rows = Number(group.num_rows)
+    firstRow += rows
+    return { index, firstRow: firstRow - rows, rows }
+  })
+}
+
+const isTextElement = ({ element, children }: SchemaTree): boolean =>
+  children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED" &&
+  (element.converted_type === "UTF8" || element.logical_type?.type === "STRING" || element.logical_type?.type === "ENUM" ||
+    element.converted_type === "ENUM")
+
+const leafType = ({ element }: SchemaTree): string => {
+  const named = element.logical_type?.type ?? element.converted_type
+  return (named ?? (element.type === "BYTE_ARRAY" ? "binary" : element.type ?? "group")).toLowerCase()
+}
+
+const typeInWords = (node: SchemaTree): string => {
+  if (isTextElement(node)) return "text"
+  if (node.children.length === 0) return leafType(node)
+  const isList = node.element.converted_type === "LIST" || node.element.logical_type?.type === "LIST"
+  const inner = node.children[0]
+  if (!isList || inner === undefined) return node.element.converted_type === "MAP" ? "map" : "struct"
+  return `list of ${typeInWords(inner.children.length === 1 ? inner.children[0]! : inner)}`
+}
+
+const columnsOf = (tree: SchemaTree): ReadonlyArray<ColumnInfo> =>
+  tree.children.map((node) => ({
+    name: node.element.name,
+    type: typeInWords(node),
+    nullable: node.element.repetition_type !== "REQUIRED",
+    isText: isTextElement(node),
+    isNested: node.children.length > 0 || node.element.repetition_type === "REPEATED"
+  }))
+
+const inspect = (path: string, file: DiskFile) =>
+  Effect.gen(function*() {
+    yield* checkMagic(path, file)
+    const metadata = yield* readMetadata(path, file)
+    const problem = chunkProblem(metadata, file.size)
+    if (problem !== undefined) return yield* damaged(path, problem)
+    const tree = yield* Effect.try({
+      try: () => parquetSchema(metadata),
+      catch: (cause) => damaged(path, `the schema cannot be read (${reasonOf(cause)})`)
+    })
+    return { metadata, columns: columnsOf(tree), rowGroups: rowGroupsOf(metadata) }
+  })
+
+/** What is wrong with a decoded column, if anything: its length, or a value that points outside the dictionary. */
+const columnProblem = (values: DecodedArray, group: RowGroup, nested: boolean): string | undefined => {
+  if (values.length !== group.rows) return `${values.length} values were found where ${group.rows} rows are promised`
+  // In a flat column hyparquet decodes null as null; undefined is what it takes from beyond the end of a dictionary.
+  const hole = !nested && Array.isArray(values) ? values.indexOf(undefined) : -1
+  return hole < 0 ? undefined : `the value of row ${group.firstRow + hole} cannot be decoded`
+}
+
+const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: column, isNested }: ColumnInfo) =>
+  Effect.gen(function*() {
+    if (group.rows === 0) return []
+    const place = { rowGroup: group.index, column }
+    const values = yield* Effect.tryPromise({
+      try: async () => scan.readColumn({ column, rowStart: group.firstRow, rowEnd: group.firstRow + group.rows }),
+      catch: (cause) => damaged(path, `the data cannot be decoded (${reasonOf(cause)})`, place)
+    })
+    const problem = columnProblem(values, group, isNested)
+    return problem === undefined ? values : yield* damaged(path, problem, place)
+  })
+
+/** Opens a file, checks what it claims about itself, and closes it with the scope. */
+export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const kind = yield* attempt("look at", path, (disk) => disk.kind(path))
+    if (kind === "other") {
+      return yield* new ParquetError({ file: path, reason: "notParquet", detail: "this is not a regular file", remedy: "check the path" })
+    }
+    const file = yield* Effect.acquireRelease(
+      attempt("open", path, (disk) => disk.openToRead(path)),
+      (file) => Effect.promise(() => file.close().catch(() => undefined))
+    )
+    const facts = yield* inspect(path, file)
+    const scan = yield* Effect.tryPromise({
+      try: () =>
+        parquetScan({ file: asyncBuffer(file), metadata: facts.metadata, compressors, utf8: false, parsers: { stringFromBytes } as never }),
+      catch: (cause) => damaged(path, reasonOf(cause))
+    })
+    return {
+      path,
+      bytes: file.size,
+      // Some writers leave the footer's own total at 0; the row groups are what is read.
+      rows: facts.rowGroups.reduce((sum, group) => sum + group.rows, 0),
+      ...facts,
+      readColumn: (group, column) => decodeColumn(scan, path, group, column)
+    } satisfies ParquetFile
+  }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))
+
+/** The column of that name, or an error that lists the names there are and the nearest one. */
+export const requireColumn = (file: ParquetFile, name: string): Effect.Effect<ColumnInfo, ParquetError> => {
+  const found = file.columns.find((column) => column.name === name)
+  if (found !== undefined) return Effect.succeed(found)
+  const names = file.columns.map((column) => column.name)
+  const close = nearest(name, names)
+  return Effect.fail(
+    new ParquetError({
+      file: file.path,
+      reason: "missingColumn",
+      column: name,
+      detail: `there is no such column (the file has ${names.map((n) => `"${n}"`).join(", ") || "none"})`,
+      remedy: close === undefined ? "name one of these" : `did you mean "${close}"?`
+    })
+  )
+}
+
+/** The text column of that name, or an error that says what type it has instead. */
+export const requireTextColumn = (file: ParquetFile, name: string): Effect.Effect<ColumnInfo, ParquetError> =>
+  Effect.flatMap(requireColumn(file, name), (column) => {
+    if (column.isText) return Effect.succeed(column)
+    const others = file.columns.filter((c) => c.isText).map((c) => `"${c.name}"`)
+    return Effect.fail(
+      new ParquetError({
+        file: file.path,
+        reason: "wrongType",
+        column: name,
+        detail: `the column holds ${column.type}, not text`,
+        remedy: others.length > 0 ? `name a text column (${others.join(", ")})` : "convert the column to text first"
+      })
+    )
+  })

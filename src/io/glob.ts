@@ -1,0 +1,99 @@
+/**
+ * Finding input files: a path, a folder, or a pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}`.
+ *
+ * @since 0.1.0
+ */
+import { Effect } from "effect"
+import { join } from "node:path"
+import { attempt, type DiskError } from "./Disk.ts"
+
+const isPattern = (part: string) => /[*?[\]{}]/.test(part)
+
+// Spark and friends keep their bookkeeping in `_SUCCESS`, `_temporary`, `.part.crc`: never data.
+const isHidden = (name: string) => name.startsWith(".") || name.startsWith("_")
+
+/** Splits `{a,b}` alternatives into plain patterns; nested braces are split from the inside out. */
+export const expandBraces = (pattern: string): ReadonlyArray<string> => {
+  const match = /\{([^{}]*)\}/.exec(pattern)
+  if (match === null) return [pattern]
+  const [before, after] = [pattern.slice(0, match.index), pattern.slice(match.index + match[0].length)]
+  return match[1]!.split(",").flatMap((choice) => expandBraces(before + choice + after))
+}
+
+const escapeRegExp = (text: string) => text.replace(/[.+^$()|\\{}]/g, "\\$&")
+
+/** The regular expression of one path segment: `*`, `?` and `[a-z]` (`[!a-z]`) never cross a folder. */
+export const segmentRegExp = (segment: string): RegExp => {
+  const body = segment.split(/(\*+|\?|\[[!^]?[^\]]+\])/).map((part) =>
+    part.startsWith("*") ? "[^/]*"
+    : part === "?" ? "[^/]"
+    : /^\[.+\]$/.test(part) ? part.replace(/^\[!/, "[^")
+    : escapeRegExp(part).replace(/[[\]]/g, "\\$&")
+  )
+  return new RegExp(`^${body.join("")}$`, "u")
+}
+
+const listSorted = (folder: string) =>
+  Effect.map(
+    attempt("list", folder === "" ? "." : folder, (disk) => disk.list(folder === "" ? "." : folder)),
+    (entries) => [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  )
+
+const within = (folder: string, name: string) => folder === "" ? name : join(folder, name)
+
+/** All files below `folder` whose name ends in `suffix`, sorted, without hidden ones. */
+export const filesBelow = (folder: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
+  Effect.gen(function*() {
+    const found: Array<string> = []
+    for (const entry of yield* listSorted(folder)) {
+      if (isHidden(entry.name)) continue
+      if (entry.kind === "folder") found.push(...(yield* filesBelow(within(folder, entry.name), suffix)))
+      else if (entry.kind === "file" && entry.name.endsWith(suffix)) found.push(within(folder, entry.name))
+    }
+    return found
+  })
+
+const walk = (folder: string, segments: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, DiskError> =>
+  Effect.gen(function*() {
+    const [segment, ...rest] = segments
+    if (segment === undefined) return []
+    if (!isPattern(segment)) {
+      const path = within(folder, segment)
+      const kind = yield* attempt("look at", path, (disk) => disk.kind(path))
+      if (rest.length === 0) return kind === "file" ? [path] : []
+      return kind === "folder" ? yield* walk(path, rest) : []
+    }
+    const found: Array<string> = segment === "**" ? [...(yield* walk(folder, rest.length === 0 ? ["*"] : rest))] : []
+    const matches = segmentRegExp(segment)
+    for (const entry of yield* listSorted(folder)) {
+      const path = within(folder, entry.name)
+      if (entry.name.startsWith(".") && !segment.startsWith(".")) continue
+      if (segment === "**") {
+        if (entry.kind === "folder") found.push(...(yield* walk(path, segments)))
+      } else if (matches.test(entry.name)) {
+        if (rest.length > 0 && entry.kind === "folder") found.push(...(yield* walk(path, rest)))
+        else if (rest.length === 0 && entry.kind === "file") found.push(path)
+      }
+    }
+    return found
+  })
+
+const expandOne = (pattern: string) => {
+  const rooted = pattern.startsWith("/")
+  return walk(rooted ? "/" : "", pattern.split("/").filter((part) => part !== ""))
+}
+
+/**
+ * The files that one path, folder or pattern names, sorted by path, each once.
+ *
+ * A path that exists is taken literally, even if it contains `[` or `*`; a folder means every `suffix` file below it.
+ */
+export const expand = (pattern: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
+  Effect.gen(function*() {
+    const kind = yield* attempt("look at", pattern, (disk) => disk.kind(pattern))
+    if (kind === "file" || kind === "other") return [pattern]
+    if (kind === "folder") return yield* filesBelow(pattern, suffix)
+    if (!isPattern(pattern)) return []
+    const found = yield* Effect.forEach(expandBraces(pattern), expandOne)
+    return [...new Set(found.flat())].sort()
+  })

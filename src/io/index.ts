@@ -1,0 +1,12 @@
+/**
+ * Files at the edge: parquet, safetensors, checkpoints, run files, metrics.
+ *
+ * @since 0.1.0
+ */
+export * as Checkpoint from "./Checkpoint.ts"
+export * as MetricsLog from "./MetricsLog.ts"
+export * as Parquet from "./Parquet.ts"
+export * as RunConfig from "./RunConfig.ts"
+export * as Safetensors from "./Safetensors.ts"
+export * as T5Folder from "./T5Folder.ts"
+export { Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations } from "./Disk.ts"

@@ -1,0 +1,39 @@
+/**
+ * The network that samplers and self-conditioning run, as a service.
+ */
+import { Context, Effect, Layer } from "effect"
+import { Backend, type BackendError } from "./Backend.ts"
+import { type Elf, ropeFor } from "./Elf.ts"
+import type { ModelConfig } from "./ModelConfig.ts"
+import { dispose, type HostTensor, upload } from "./Parameters.ts"
+
+/** Everything an ELF network consists of, on the host. */
+export interface ElfWeights {
+  readonly config: ModelConfig
+  readonly tensors: ReadonlyArray<HostTensor>
+}
+
+export class Network extends Context.Service<Network, {
+  readonly elf: Elf
+  /** Counts the updates of the weights: what was computed at one count must not be mixed with another. */
+  readonly updates: () => number
+}>()("elf-streams/model/Network") {
+  /** A network whose weights do not change; they are on the device as long as the layer lives. */
+  static readonly layer = (weights: ElfWeights): Layer.Layer<Network, BackendError, Backend> =>
+    Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, updates: () => 0 })))
+}
+
+const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeights) {
+  const backend = yield* Backend
+  return yield* Effect.acquireRelease(
+    backend.kernel("uploadNetwork", (): Elf => ({ config, parameters: upload(tensors), rope: ropeFor(config) })),
+    releaseElf
+  )
+})
+
+/** Frees a network's weights and constants. */
+export const releaseElf = ({ parameters, rope }: Elf): Effect.Effect<void> =>
+  Effect.sync(() => {
+    dispose(parameters)
+    for (const table of [rope.cos, rope.sin, rope.quarterTurn]) table.dispose()
+  })

@@ -1,0 +1,146 @@
+/**
+ * Text ↔ token ids, by Hugging Face's Rust tokenizer; the T5 vocabulary (32,100 pieces) ships with the library.
+ *
+ * @since 0.1.0
+ */
+import { readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { gunzip } from "node:zlib"
+import { Context, Effect, Layer, Schema } from "effect"
+import * as Rust from "tokenizers"
+
+/** A vocabulary could not be loaded, a text not encoded, or ids not decoded. */
+export class TokenizeError extends Schema.TaggedError<TokenizeError>()("TokenizeError", {
+  operation: Schema.Literals(["load", "encode", "decode"]),
+  /** What it was about: the vocabulary file, the text, or the position among the ids. */
+  where: Schema.String,
+  /** Which text, counted from 0: in the batch, and for the stage `tokenize` in the stream. */
+  row: Schema.optionalKey(Schema.Number),
+  /** What went wrong. */
+  reason: Schema.String,
+  /** What to do about it. */
+  remedy: Schema.String
+}) {
+  override get message(): string {
+    const where = this.row === undefined ? this.where : `row ${this.row}`
+    return `Cannot ${this.operation} ${where}: ${this.reason}. ${this.remedy}`
+  }
+}
+
+export class Tokenizer extends Context.Service<Tokenizer, {
+  /**
+   * Token ids of `text`; no special token is added.
+   *
+   * **Gotchas** A lone surrogate reads as U+FFFD. A special token spelt out in the text (`</s>`, `<pad>`,
+   * `<extra_id_0>`) becomes that token, as in the reference.
+   */
+  readonly encode: (text: string) => Effect.Effect<Int32Array, TokenizeError>
+  /** Token ids of each text: the same as one by one, and faster. */
+  readonly encodeBatch: (texts: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Int32Array>, TokenizeError>
+  /** The text of `ids`, special tokens (padding, EOS) left out; fails on an id outside of the vocabulary. */
+  readonly decode: (ids: ArrayLike<number>) => Effect.Effect<string, TokenizeError>
+  /** Ids are in [0, vocabularySize). */
+  readonly vocabularySize: number
+  readonly padId: number
+  readonly endOfSequenceId: number
+}>()("elf-streams/model/Tokenizer") {
+  /** The T5 vocabulary that ships with the library. */
+  static readonly layer: Layer.Layer<Tokenizer, TokenizeError> = Layer.effect(
+    Tokenizer,
+    Effect.suspend(() => load(fileURLToPath(new URL("../../assets/t5-tokenizer.json.gz", import.meta.url))))
+  )
+
+  /** A vocabulary of your own: a Hugging Face `tokenizer.json` with `<pad>` and `</s>`, plain or gzipped. */
+  static readonly layerFile = (path: string): Layer.Layer<Tokenizer, TokenizeError> =>
+    Layer.effect(Tokenizer, Effect.suspend(() => load(path)))
+}
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "")
+
+const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
+
+const readVocabulary = async (path: string): Promise<Rust.Tokenizer> => {
+  const bytes = await readFile(path)
+  const json = isGzip(bytes) ? await promisify(gunzip)(bytes) : bytes
+  return Rust.Tokenizer.fromString(json.toString("utf8"))
+}
+
+const loadError = (path: string) => (cause: unknown): TokenizeError =>
+  new TokenizeError({
+    operation: "load",
+    where: `the vocabulary ${path}`,
+    reason: reasonOf(cause),
+    remedy: "Give a Hugging Face tokenizer.json (plain or gzipped) that has the tokens <pad> and </s>."
+  })
+
+const specialToken = (rust: Rust.Tokenizer, token: string): number => {
+  const id = rust.tokenToId(token)
+  if (id === null) throw new Error(`it has no token ${token}`)
+  return id
+}
+
+const load = (path: string): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
+  Effect.tryPromise({ try: () => readVocabulary(path).then(make), catch: loadError(path) })
+
+const make = (rust: Rust.Tokenizer): Tokenizer["Service"] => {
+  const vocabularySize = rust.getVocabSize(true)
+  const encodeBatch = Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
+    yield* requireTexts(texts)
+    const encodings = yield* Effect.tryPromise({
+      try: () => rust.encodeBatch(texts.map((text) => text.toWellFormed()), { addSpecialTokens: false }),
+      catch: (cause) => textError(texts.length === 1 ? { row: 0 } : {}, reasonOf(cause))
+    })
+    return encodings.map((encoding) => Int32Array.from(encoding.getIds()))
+  })
+  return Tokenizer.of({
+    encodeBatch,
+    encode: (text) => Effect.map(encodeBatch([text]), ([ids]) => ids!),
+    decode: Effect.fnUntraced(function*(ids) {
+      yield* requireIds(ids, vocabularySize)
+      return yield* Effect.tryPromise({
+        try: () => rust.decode(Array.from(ids), true),
+        catch: (cause) => idError(`${ids.length} ids`, reasonOf(cause))
+      })
+    }),
+    vocabularySize,
+    padId: specialToken(rust, "<pad>"),
+    endOfSequenceId: specialToken(rust, "</s>")
+  })
+}
+
+const textError = (at: { readonly row?: number }, reason: string): TokenizeError =>
+  new TokenizeError({
+    ...at,
+    operation: "encode",
+    where: "a batch of texts",
+    reason,
+    remedy: "Pass every text as a string; skip rows without one."
+  })
+
+const idError = (where: string, reason: string): TokenizeError =>
+  new TokenizeError({
+    operation: "decode",
+    where,
+    reason,
+    remedy: "Decode with the vocabulary that the ids were made with."
+  })
+
+/** The native code refuses a whole batch for one value that is not a text, without saying which. */
+const requireTexts = (texts: ReadonlyArray<unknown>): Effect.Effect<void, TokenizeError> => {
+  const row = texts.findIndex((text) => typeof text !== "string")
+  if (row === -1) return Effect.void
+  const value = texts[row]
+  return Effect.fail(textError({ row }, `it is ${value === null ? "null" : typeof value}, not a text`))
+}
+
+/** The native code leaves out unknown ids in silence. */
+const requireIds = (ids: ArrayLike<number>, vocabularySize: number): Effect.Effect<void, TokenizeError> => {
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!
+    if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+      return Effect.fail(idError(`position ${i}`, `id ${id} is not in [0, ${vocabularySize})`))
+    }
+  }
+  return Effect.void
+}

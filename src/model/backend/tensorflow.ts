@@ -1,0 +1,19 @@
+/**
+ * libtensorflow as the engine: the one to train on.
+ *
+ * @since 0.1.0
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { Effect } from "effect"
+import { EngineError, load, reasonOf } from "../../engine/index.mjs"
+import { EngineUnavailableError } from "./errors.ts"
+import { type BackendFields, makeBackend, unavailable } from "./make.ts"
+
+const toUnavailable = (thrown: unknown): EngineUnavailableError =>
+  unavailable("tensorflow", reasonOf(thrown), thrown instanceof EngineError ? thrown.remedy : "Install it again with `elf engine install --force`")
+
+/** Loads the installed engine and makes it current. */
+export const tensorflow: Effect.Effect<BackendFields, EngineUnavailableError> = Effect.flatMap(
+  Effect.try({ try: () => load(tf), catch: toUnavailable }),
+  ({ gpu, threads, version }) => makeBackend("tensorflow", `libtensorflow ${version}, ${gpu ? "GPU" : `${threads} thread${threads === 1 ? "" : "s"}`}`)
+)

@@ -1,0 +1,89 @@
+/**
+ * Latents → token ids → text: the network's decoder mode at t = 1.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { Effect, Stream } from "effect"
+import { Backend, type BackendError } from "../model/Backend.ts"
+import { mostLikelyTokens } from "../model/CrossEntropy.ts"
+import { decoderHead, type Elf, trunk } from "../model/Elf.ts"
+import { Network } from "../model/Network.ts"
+import { parameter } from "../model/Parameters.ts"
+import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
+import type { Sampled } from "./sample.ts"
+import type { Stage } from "./Stage.ts"
+import { padAfterEndOfSequence, shiftLeft } from "./trim.ts"
+
+/** How latents are read. */
+export interface DecodeOptions {
+  /** w of the decoder's pass: the sampler's. */
+  readonly selfConditionScale: number
+  /** false for a network that was trained without self-conditioning. */
+  readonly selfConditioning: boolean
+  /** Which latents: the sampler's state, or its current prediction (what `--stream` shows). Default "z". */
+  readonly from?: "z" | "prediction"
+}
+
+/** A sampler's state with the tokens that it stands for. */
+export interface Decoded extends Sampled {
+  /** `[B]` rows of S token ids, untrimmed. */
+  readonly ids: ReadonlyArray<Int32Array>
+}
+
+const split = (ids: Int32Array, length: number): ReadonlyArray<Int32Array> =>
+  Array.from({ length: ids.length / length }, (_, row) => ids.slice(row * length, (row + 1) * length))
+
+/** @source `generation_utils.py`, `_dlm_decode_batch` */
+const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"], options: DecodeOptions): Int32Array => {
+  const z = tf.tensor3d(latents, [...shape])
+  const ones = tf.ones([shape[0]]) as tf.Tensor1D
+  const stream = tf.tidy(() => trunk(elf, {
+    z,
+    t: ones,
+    decoderGate: ones,
+    ...(options.selfConditioning ? { selfCondition: tf.zerosLike(z) } : {}),
+    ...(elf.config.selfConditionScaleTokens > 0 ? { selfConditionScale: tf.mul(ones, options.selfConditionScale) as tf.Tensor1D } : {})
+  }))
+  const unembedding = { kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"), bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias") }
+  return mostLikelyTokens(decoderHead(elf, stream), unembedding).dataSync() as Int32Array
+}
+
+/** Adds the most likely token at every position. The self-conditioning half is zero, at the condition too. */
+export const decode = (options: DecodeOptions): Stage<Sampled, Decoded, BackendError, Backend | Network> =>
+  Stream.mapEffect(Effect.fnUntraced(function*(sampled: Sampled) {
+    yield* Effect.yieldNow
+    const backend = yield* Backend
+    const { elf } = yield* Network
+    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[options.from ?? "z"], sampled.shape, options))
+    return { ...sampled, ids: split(ids, sampled.shape[1]) }
+  }))
+
+/** How decoded rows become answers. */
+export interface TrimOptions {
+  /** Condition length of each row `[B]`; its tokens are cut off. */
+  readonly conditionLengths?: ReadonlyArray<number>
+  /** Longest answer in tokens; absent: all positions after the condition. */
+  readonly maximumLength?: number
+  readonly endOfSequenceId: number
+  readonly padId: number
+}
+
+/**
+ * The answer's tokens: without the condition, cut to the maximum, and without EOS and what follows it.
+ * @source `generation.py`, `shift_left`; `generation_utils.py`, `mask_after_eos`
+ */
+export const trimAnswer = (ids: Int32Array, row: number, options: TrimOptions): Int32Array => {
+  const shifted = shiftLeft(ids, options.conditionLengths?.[row] ?? 0, options.padId)
+  return padAfterEndOfSequence(shifted.subarray(0, options.maximumLength ?? shifted.length), options.endOfSequenceId, options.padId)
+}
+
+/** A decoded state with its texts. */
+export interface Texts extends Decoded {
+  /** `[B]` */
+  readonly texts: ReadonlyArray<string>
+}
+
+/** Adds the text of every row; special tokens are left out, so EOS between packed documents shows as nothing. */
+export const detokenize: Stage<Decoded, Texts, TokenizeError, Tokenizer> = Stream.mapEffect((decoded: Decoded) =>
+  Effect.flatMap(Tokenizer, (tokenizer) =>
+    Effect.map(Effect.forEach(decoded.ids, (ids) => tokenizer.decode(ids)), (texts) => ({ ...decoded, texts })))
+)

@@ -1,0 +1,106 @@
+/**
+ * Time steps → latents on their way from noise to data.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import { Effect, Stream } from "effect"
+import { rows, type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
+import type { Problem, Solver, State } from "../flow/Solver.ts"
+import type { TimeStep } from "../flow/TimeGrid.ts"
+import { Backend, type BackendError } from "../model/Backend.ts"
+import type { Elf } from "../model/Elf.ts"
+import { Network } from "../model/Network.ts"
+import { restoreCondition } from "../model/SelfConditioning.ts"
+import { type Condition, type FieldOptions, tensorAlgebra, velocityField } from "../model/VelocityField.ts"
+import type { Stage } from "./Stage.ts"
+
+/** Host latents that a sample is held to. */
+export interface SampleCondition {
+  /** Clean latents `[B, S, D]`; read at condition positions only. */
+  readonly latents: Float32Array
+  /** 1 = condition `[B, S]` */
+  readonly mask: Float32Array
+}
+
+/** What to sample and how. */
+export interface SampleOptions extends FieldOptions {
+  readonly solver: Solver
+  /** The key of each row's draws: B distinct integers. A row's sample depends on its key, not on its neighbours. */
+  readonly keys: ReadonlyArray<number>
+  /** Standard deviation of the noise at t = 0. */
+  readonly noiseScale: number
+  readonly condition?: SampleCondition
+}
+
+/** The state after `step`: host arrays. */
+export interface Sampled {
+  readonly step: TimeStep
+  /** `[B, S, D]` */
+  readonly z: Float32Array
+  /** x̂ at this step, `[B, S, D]` */
+  readonly prediction: Float32Array
+  readonly shape: readonly [size: number, length: number, width: number]
+}
+
+/** Between two steps: nothing on the device. */
+interface HostState {
+  readonly z: Float32Array
+  readonly prediction: Float32Array | undefined
+}
+
+/** z at t = 0. @source `generation.py`, the initial `z` */
+const initialNoise = (source: RandomSource, { keys, noiseScale }: SampleOptions, width: number): Float32Array =>
+  rows(source.normal, { purpose: "initialNoise", indices: keys }, width).map((x) => Math.fround(x * Math.fround(noiseScale)))
+
+const shapeOf = ({ config }: Elf, options: SampleOptions): [number, number, number] => [options.keys.length, config.length, config.textWidth]
+
+const problem = (elf: Elf, source: RandomSource, options: SampleOptions): Problem<tf.Tensor3D> => {
+  const shape = shapeOf(elf, options)
+  const upload = (data: Float32Array) => tf.tensor3d(data, shape)
+  const condition: Condition | undefined = options.condition && {
+    clean: upload(options.condition.latents),
+    mask: tf.tensor2d(options.condition.mask, [shape[0], shape[1]])
+  }
+  return {
+    ...tensorAlgebra,
+    field: velocityField(elf, options, condition),
+    noise: ({ index }) => upload(rows(source.normal, { purpose: "churn", indices: options.keys, step: index }, shape[1] * shape[2])),
+    ...(condition === undefined ? {} : { restore: (z: tf.Tensor3D) => restoreCondition(z, condition.clean, condition.mask) })
+  }
+}
+
+const startState = (elf: Elf, source: RandomSource, options: SampleOptions, restore: (z: tf.Tensor3D) => tf.Tensor3D): State<tf.Tensor3D> => {
+  const shape = shapeOf(elf, options)
+  const z = tf.tensor3d(initialNoise(source, options, shape[1] * shape[2]), shape)
+  return { z: restore(z), prediction: restore(tf.zerosLike(z)) }
+}
+
+/** One solver step: host state in, host state out. */
+const advance = (elf: Elf, source: RandomSource, options: SampleOptions, state: HostState | undefined, step: TimeStep): Sampled => {
+  const shape = shapeOf(elf, options)
+  const posed = problem(elf, source, options)
+  const upload = (data: Float32Array) => tf.tensor3d(data, shape)
+  const from = state === undefined
+    ? startState(elf, source, options, posed.restore ?? ((z) => z))
+    : { z: upload(state.z), prediction: state.prediction === undefined ? undefined : upload(state.prediction) }
+  const { prediction, z } = options.solver.step(posed, from, step)
+  return { step, shape, z: z.dataSync() as Float32Array, prediction: prediction!.dataSync() as Float32Array }
+}
+
+/**
+ * Follows the solver over the upstream's time steps and emits the state after each. `Stream.runLast` is the sample;
+ * `Stream.take` stops early, `Stream.tap` watches the text emerge, `Stream.filter` saves at chosen times.
+ * @source `generation_utils.py`, `_generate_samples_single_batch`
+ */
+export const sample = (options: SampleOptions & Seeded): Stage<TimeStep, Sampled, BackendError, Backend | Network> => {
+  const source = sourceOf(options)
+  return Stream.mapAccumEffect(
+    (): HostState | undefined => undefined,
+    Effect.fnUntraced(function*(state: HostState | undefined, step: TimeStep) {
+      yield* Effect.yieldNow
+      const backend = yield* Backend
+      const { elf } = yield* Network
+      const sampled = yield* backend.kernel("sample", () => advance(elf, source, options, state, step))
+      return [sampled as HostState | undefined, [sampled]] as const
+    })
+  )
+}
