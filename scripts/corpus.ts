@@ -4,8 +4,8 @@
  *     node scripts/corpus.ts [FOLDER]        default FOLDER: out/corpus
  *
  * Writes `train.parquet` and `held-out.parquet` (one passage of eight sentences a row: year, president, passage, text),
- * and `prompts.parquet` (64 beginnings of held-out passages and how each goes on). The result depends on the texts alone; a second run that
- * finds it up to date does nothing.
+ * and `prompts.parquet` (64 beginnings of held-out passages and how each goes on). The result depends on the texts
+ * alone; a second run that finds it up to date does nothing.
  */
 import { Effect, Schema, Stream } from "effect"
 import { createHash } from "node:crypto"
@@ -99,7 +99,9 @@ export const readAddresses = (folder: string): Effect.Effect<ReadonlyArray<Addre
   })
 
 /** Splits whole addresses: the last of every `heldOutEvery` is held out, so that the two never share a text. */
-export const split = (addresses: ReadonlyArray<Address>): { readonly train: ReadonlyArray<Address>; readonly heldOut: ReadonlyArray<Address> } => {
+export const split = (
+  addresses: ReadonlyArray<Address>
+): { readonly train: ReadonlyArray<Address>; readonly heldOut: ReadonlyArray<Address> } => {
   const isHeldOut = (index: number) => index % cut.heldOutEvery === cut.heldOutEvery - 1
   return {
     train: addresses.filter((_, index) => !isHeldOut(index)),

@@ -1,7 +1,8 @@
 /**
  * A training run from its run file: data, stages, progress, held-out loss and checkpoints.
  */
-import { Clock, Effect, Layer, Ref, Stream } from "effect"
+import { Clock, Effect, Layer, Ref, Schema, Stream } from "effect"
+import { existsSync } from "node:fs"
 import { keyed } from "../flow/Random.ts"
 import { Checkpoint, MetricsLog, type RunConfig } from "../io/index.ts"
 import { initialParameters } from "../model/Initialization.ts"
@@ -41,9 +42,23 @@ interface Start {
   readonly position: PackPosition | undefined
 }
 
+/** A new run would mix its checkpoints with those of an earlier one. */
+export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String }) {
+  override get message(): string {
+    return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another checkpoint.directory.`
+  }
+}
+
+const refuseUsedFolder = (folder: string) =>
+  existsSync(folder)
+    ? Effect.flatMap(Checkpoint.list(folder), (found) =>
+      found.length === 0 ? Effect.void : Effect.fail(new RunFolderError({ folder, latest: found.at(-1)!.name })))
+    : Effect.void
+
 /** Initial weights, or the latest checkpoint of the run's folder. */
 const startOf = Effect.fnUntraced(function*({ resume, run }: TrainRequest) {
   const { model: config, optimizer } = run
+  if (!resume) yield* refuseUsedFolder(run.checkpoint.directory)
   if (!resume) return { state: { config, optimizer, from: initialParameters(config, keyed(run.seed)) }, step: 0, position: undefined } as Start
   const latest = yield* Checkpoint.read(run.checkpoint.directory)
   const { resume: position, snapshot: from } = yield* readTrainSnapshot(latest, run)

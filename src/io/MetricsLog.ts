@@ -54,7 +54,7 @@ export interface MetricsLog {
 }
 
 const explain = (file: string) => (error: DiskError) =>
-  new MetricsLogError({ file, detail: `could not ${error.operation} the file (${error.code})`, remedy: error.remedy })
+  new MetricsLogError({ file, detail: `could not ${error.operation} ${error.path} (${error.code})`, remedy: error.remedy })
 
 const disk = <A>(operation: string, file: string, run: () => Promise<A>) => Effect.mapError(attempt(operation, file, run), explain(file))
 

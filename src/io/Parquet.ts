@@ -4,21 +4,22 @@
  * @since 0.1.0
  */
 export {
-  after,
-  files,
   type NullPolicy,
   type PairRow,
-  type Position,
   read,
   readPairs,
   type ReadPairOptions,
   readRows,
-  readText,
   type ReadRowsOptions,
+  readText,
   type ReadTextOptions,
   type Row,
   type TextRow
 } from "./ParquetRead.ts"
-export { type Codec, type ColumnType, write, type WriteOptions, type WrittenFile } from "./ParquetWrite.ts"
-export { type ColumnInfo, open, type ParquetFile, type RowGroup } from "./ParquetFile.ts"
+export { after, files, type Position } from "./parquetStart.ts"
+export { write, type WriteOptions, type WrittenFile } from "./ParquetWrite.ts"
+export { type Codec } from "./parquetCodecs.ts"
+export { type ColumnType } from "./parquetTypes.ts"
+export { open, type ParquetFile, type RowGroup } from "./ParquetFile.ts"
+export { type ColumnInfo } from "./parquetColumns.ts"
 export { ParquetError } from "./ParquetError.ts"

@@ -15,12 +15,11 @@ import {
   parquetMetadataAsync,
   type ParquetScan,
   parquetScan,
-  parquetSchema,
-  type SchemaTree
+  parquetSchema
 } from "hyparquet"
 import { compressors } from "hyparquet-compressors"
 import { attempt, type DiskFile } from "./Disk.ts"
-import { nearest } from "./nearest.ts"
+import { type ColumnInfo, columnsOf } from "./parquetColumns.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
@@ -28,16 +27,6 @@ export interface RowGroup {
   readonly index: number
   readonly firstRow: number
   readonly rows: number
-}
-
-/** A column at the top level of a file, in words: `text`, `list of int32`, `struct`, `int64`, … */
-export interface ColumnInfo {
-  readonly name: string
-  readonly type: string
-  readonly nullable: boolean
-  readonly isText: boolean
-  /** Whether the values are lists, structs or maps. */
-  readonly isNested: boolean
 }
 
 /** An open file; it stays open until the surrounding scope closes. */
@@ -83,6 +72,9 @@ const asyncBuffer = (file: DiskFile): AsyncBuffer => ({
 
 const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
+const refuse = (file: string, reason: ParquetError["reason"], detail: string, remedy: string) =>
+  new ParquetError({ file, reason, detail, remedy })
+
 const damaged = (path: string, detail: string, place: { rowGroup?: number; column?: string } = {}) =>
   new ParquetError({ file: path, reason: "corrupt", detail, remedy: remedyForDamage, ...place })
 
@@ -90,8 +82,7 @@ const ascii = (buffer: ArrayBuffer) => Buffer.from(buffer).toString("latin1")
 
 const checkMagic = (path: string, file: DiskFile): Effect.Effect<void, ParquetError> =>
   Effect.gen(function*() {
-    const fail = (reason: "emptyFile" | "notParquet" | "truncated" | "unsupported", detail: string, remedy: string) =>
-      new ParquetError({ file: path, reason, detail, remedy })
+    const fail = (reason: ParquetError["reason"], detail: string, remedy = "check the path") => refuse(path, reason, detail, remedy)
     if (file.size === 0) {
       return yield* fail("emptyFile", "the file is empty (0 bytes)", "write it again, or leave it out of the pattern")
     }
@@ -103,10 +94,11 @@ const checkMagic = (path: string, file: DiskFile): Effect.Effect<void, ParquetEr
       return yield* fail("unsupported", "the footer is encrypted", "decrypt the file before reading it")
     }
     if (!magic.startsWith(head) && head !== magic) {
-      return yield* fail("notParquet", "this is not a parquet file (it does not start with PAR1)", "check the path")
+      return yield* fail("notParquet", "this is not a parquet file (it does not start with PAR1)")
     }
     if (tail !== magic || file.size < smallestFile) {
-      return yield* fail("truncated", `the file is cut off after ${file.size} bytes (its footer is missing)`, remedyForDamage)
+      const detail = `the file is cut off after ${file.size} bytes (its footer is missing)`
+      return yield* fail("truncated", detail, remedyForDamage)
     }
   })
 
@@ -126,7 +118,8 @@ const chunkProblem = (metadata: FileMetaData, size: number): string | undefined 
       const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
       const end = start + Number(chunk.total_compressed_size)
       if (!(start >= 0 && end >= start && end <= size)) {
-        return `column "${chunk.path_in_schema.join(".")}" of row group ${index} claims bytes ${start} to ${end} of a file of ${size}`
+        const column = `column "${chunk.path_in_schema.join(".")}" of row group ${index}`
+        return `${column} claims bytes ${start} to ${end} of a file of ${size}`
       }
     }
   }
@@ -141,34 +134,6 @@ const rowGroupsOf = (metadata: FileMetaData): ReadonlyArray<RowGroup> => {
     return { index, firstRow: firstRow - rows, rows }
   })
 }
-
-const isTextElement = ({ element, children }: SchemaTree): boolean =>
-  children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED" &&
-  (element.converted_type === "UTF8" || element.logical_type?.type === "STRING" || element.logical_type?.type === "ENUM" ||
-    element.converted_type === "ENUM")
-
-const leafType = ({ element }: SchemaTree): string => {
-  const named = element.logical_type?.type ?? element.converted_type
-  return (named ?? (element.type === "BYTE_ARRAY" ? "binary" : element.type ?? "group")).toLowerCase()
-}
-
-const typeInWords = (node: SchemaTree): string => {
-  if (isTextElement(node)) return "text"
-  if (node.children.length === 0) return leafType(node)
-  const isList = node.element.converted_type === "LIST" || node.element.logical_type?.type === "LIST"
-  const inner = node.children[0]
-  if (!isList || inner === undefined) return node.element.converted_type === "MAP" ? "map" : "struct"
-  return `list of ${typeInWords(inner.children.length === 1 ? inner.children[0]! : inner)}`
-}
-
-const columnsOf = (tree: SchemaTree): ReadonlyArray<ColumnInfo> =>
-  tree.children.map((node) => ({
-    name: node.element.name,
-    type: typeInWords(node),
-    nullable: node.element.repetition_type !== "REQUIRED",
-    isText: isTextElement(node),
-    isNested: node.children.length > 0 || node.element.repetition_type === "REPEATED"
-  }))
 
 const inspect = (path: string, file: DiskFile) =>
   Effect.gen(function*() {
@@ -207,9 +172,7 @@ const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: 
 export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Scope.Scope> =>
   Effect.gen(function*() {
     const kind = yield* attempt("look at", path, (disk) => disk.kind(path))
-    if (kind === "other") {
-      return yield* new ParquetError({ file: path, reason: "notParquet", detail: "this is not a regular file", remedy: "check the path" })
-    }
+    if (kind === "other") return yield* refuse(path, "notParquet", "this is not a regular file", "check the path")
     const file = yield* Effect.acquireRelease(
       attempt("open", path, (disk) => disk.openToRead(path)),
       (file) => Effect.promise(() => file.close().catch(() => undefined))
@@ -217,7 +180,14 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
     const facts = yield* inspect(path, file)
     const scan = yield* Effect.tryPromise({
       try: () =>
-        parquetScan({ file: asyncBuffer(file), metadata: facts.metadata, compressors, utf8: false, parsers: { stringFromBytes } as never }),
+        parquetScan({
+          file: asyncBuffer(file),
+          metadata: facts.metadata,
+          compressors,
+          // Bytes that are not declared as text stay bytes.
+          utf8: false,
+          parsers: { stringFromBytes }
+        }),
       catch: (cause) => damaged(path, reasonOf(cause))
     })
     return {
@@ -229,36 +199,3 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
       readColumn: (group, column) => decodeColumn(scan, path, group, column)
     } satisfies ParquetFile
   }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))
-
-/** The column of that name, or an error that lists the names there are and the nearest one. */
-export const requireColumn = (file: ParquetFile, name: string): Effect.Effect<ColumnInfo, ParquetError> => {
-  const found = file.columns.find((column) => column.name === name)
-  if (found !== undefined) return Effect.succeed(found)
-  const names = file.columns.map((column) => column.name)
-  const close = nearest(name, names)
-  return Effect.fail(
-    new ParquetError({
-      file: file.path,
-      reason: "missingColumn",
-      column: name,
-      detail: `there is no such column (the file has ${names.map((n) => `"${n}"`).join(", ") || "none"})`,
-      remedy: close === undefined ? "name one of these" : `did you mean "${close}"?`
-    })
-  )
-}
-
-/** The text column of that name, or an error that says what type it has instead. */
-export const requireTextColumn = (file: ParquetFile, name: string): Effect.Effect<ColumnInfo, ParquetError> =>
-  Effect.flatMap(requireColumn(file, name), (column) => {
-    if (column.isText) return Effect.succeed(column)
-    const others = file.columns.filter((c) => c.isText).map((c) => `"${c.name}"`)
-    return Effect.fail(
-      new ParquetError({
-        file: file.path,
-        reason: "wrongType",
-        column: name,
-        detail: `the column holds ${column.type}, not text`,
-        remedy: others.length > 0 ? `name a text column (${others.join(", ")})` : "convert the column to text first"
-      })
-    )
-  })

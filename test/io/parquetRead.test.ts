@@ -30,7 +30,7 @@ describe("files that pyarrow wrote", () => {
     it.effect(`${name} reads as what was written`, () =>
       Effect.gen(function*() {
         const read = yield* Stream.runCollect(Parquet.readRows(join(fixtures, name)))
-        assert.deepStrictEqual(read.map((row) => plain(row.values)), rows)
+        assert.deepStrictEqual<unknown>(read.map((row) => plain(row.values)), rows)
         assert.deepStrictEqual(read.map((row) => row.row), rows.map((_, i) => i))
       }))
   }

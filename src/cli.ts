@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+/**
+ * The command line. Exit codes: 0 done, 1 failed with a sentence that says why, 130 interrupted.
+ */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Effect, Layer } from "effect"
+import { Command } from "effect/cli"
+import { elf } from "./cli/commands.ts"
+import { loggerLayer, reportFailure } from "./cli/failure.ts"
+import { version } from "./version.ts"
+
+Command.run(elf, { version }).pipe(
+  Effect.provide(Layer.mergeAll(loggerLayer, NodeServices.layer)),
+  reportFailure,
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

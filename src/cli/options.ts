@@ -1,0 +1,52 @@
+/**
+ * Options that several commands share.
+ */
+import { Option } from "effect"
+import { Argument, Flag } from "effect/cli"
+import type { SamplerChoice } from "./sampling.ts"
+
+const optional = <A>(flag: Flag.Flag<A>, description: string) => flag.pipe(Flag.withDescription(description), Flag.optional)
+
+/** The sampler's options; each that is left out comes from the checkpoint. */
+export const samplerFlags = {
+  steps: optional(Flag.Int("steps"), "Time steps from noise to text"),
+  solver: optional(Flag.Literals("solver", ["ode", "sde"]), "ode follows the flow; sde adds churn"),
+  gamma: optional(Flag.Finite("gamma"), "Strength of the churn (sde)"),
+  guidance: optional(Flag.Finite("guidance"), "Classifier-free guidance on the condition; 1 is none"),
+  selfConditionScale: optional(Flag.Finite("self-condition-scale"), "Self-conditioning guidance; 1 is none"),
+  timeGrid: optional(Flag.Literals("time-grid", ["logitNormal", "uniform"]), "Where the time steps lie"),
+  seed: optional(Flag.Int("seed"), "All random draws are a function of it")
+}
+
+type SamplerFlags = {
+  readonly steps: Option.Option<number>
+  readonly solver: Option.Option<"ode" | "sde">
+  readonly gamma: Option.Option<number>
+  readonly guidance: Option.Option<number>
+  readonly selfConditionScale: Option.Option<number>
+  readonly timeGrid: Option.Option<"logitNormal" | "uniform">
+  readonly seed: Option.Option<number>
+}
+
+const given = <K extends string, A>(key: K, value: Option.Option<A>): { [key in K]?: A } =>
+  (Option.isSome(value) ? { [key]: value.value } : {}) as { [key in K]?: A }
+
+/** The options that were given. */
+export const samplerChange = (flags: SamplerFlags): Partial<SamplerChoice> => ({
+  ...given("steps", flags.steps),
+  ...given("solver", flags.solver),
+  ...given("gamma", flags.gamma),
+  ...given("guidanceScale", flags.guidance),
+  ...given("selfConditionScale", flags.selfConditionScale),
+  ...given("timeGrid", flags.timeGrid),
+  ...given("seed", flags.seed)
+})
+
+/** Results as JSON on standard output. */
+export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
+
+/** The checkpoint of a command. */
+export const checkpoint = Flag.Path("checkpoint").pipe(Flag.withDescription("Checkpoint, or folder of a run (its latest)"))
+
+/** The run file of a command. */
+export const runFile = Argument.Path("run").pipe(Argument.withDescription("Run file, .json or .yaml"))
