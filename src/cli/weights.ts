@@ -54,14 +54,14 @@ export const encoderLayer = (run: RunConfig.RunConfig) =>
     return Encoder.layerT5(weights, { mean: run.encoder.latentMean, standardDeviation: run.encoder.latentStandardDeviation })
   }))
 
-/** A run's configuration as a checkpoint in `folder` keeps it: the encoder's path is relative to that folder. */
+/** A run's configuration as a checkpoint in `folder` keeps it: its paths are relative to that folder. */
 export const portable = (run: RunConfig.RunConfig, folder: string): RunConfig.RunConfig =>
-  run.encoder.path === undefined ? run : { ...run, encoder: { ...run.encoder, path: relative(resolve(folder), run.encoder.path) } }
+  RunConfig.mapPaths(run, (path) => relative(resolve(folder), path))
 
-/** The configuration of a checkpoint, its encoder's path absolute again. */
+/** The configuration of a checkpoint, its paths absolute again. */
 export const checkpointConfig = (checkpoint: Checkpoint.Checkpoint): Effect.Effect<RunConfig.RunConfig, RunConfig.RunConfigError> =>
   Effect.map(RunConfig.decode(checkpoint.configuration, join(checkpoint.path, "checkpoint.json")), (run) =>
-    run.encoder.path === undefined ? run : { ...run, encoder: { ...run.encoder, path: resolve(checkpoint.path, run.encoder.path) } })
+    RunConfig.mapPaths(run, (path) => resolve(checkpoint.path, path)))
 
 /** The tensors of one section, all of the expected shapes, in their order. */
 export const readSection = Effect.fnUntraced(function*(

@@ -11,6 +11,7 @@
  *
  * @since 0.1.0
  */
-export { type Checkpoint, list, mismatches, read, resolve, type Shapes, type StepFolder } from "./CheckpointRead.ts"
+export { type Checkpoint, mismatches, read, type Shapes } from "./CheckpointRead.ts"
+export { list, resolve, type StepFolder } from "./checkpointFolders.ts"
 export { type Contents, write, writeFolder, type WriteOptions, type WrittenCheckpoint } from "./CheckpointWrite.ts"
 export { CheckpointError, type Mismatch } from "./CheckpointError.ts"

@@ -10,7 +10,7 @@ import type { SafetensorsError } from "./SafetensorsError.ts"
 
 const Reason = Schema.Literals(["missing", "damaged", "unsupported", "shape", "badInput", "disk"])
 
-/** A tensor that is not what the reader expects: absent (`actual` undefined), too many (`expected` undefined) or of another shape. */
+/** A tensor that is missing (no `actual`), one too many (no `expected`), or of another shape. */
 export const Mismatch = Schema.Struct({
   tensor: Schema.String,
   expected: Schema.optionalKey(Schema.Array(Schema.Int)),
@@ -32,6 +32,16 @@ export class CheckpointError extends Schema.TaggedError<CheckpointError>()("Chec
   }
 }
 
+/** A checkpoint that is not as it was written. */
+export const damaged = (path: string, detail: string, section?: string): CheckpointError =>
+  new CheckpointError({
+    path,
+    reason: "damaged",
+    detail,
+    remedy: "use another checkpoint",
+    ...(section === undefined ? {} : { section })
+  })
+
 /** Turns a disk failure into a {@link CheckpointError}. */
 export const fromDiskError = (path: string) => (error: DiskError): CheckpointError =>
   new CheckpointError({
@@ -45,7 +55,8 @@ export const fromDiskError = (path: string) => (error: DiskError): CheckpointErr
 export const fromSafetensorsError = (path: string, section: string) => (error: SafetensorsError): CheckpointError => {
   const tensor = error.tensor === undefined ? "" : ` (tensor "${error.tensor}")`
   const reason = error.reason === "disk" ? "disk" : "damaged"
-  return new CheckpointError({ path, section, reason, detail: `section "${section}"${tensor}: ${error.detail}`, remedy: error.remedy })
+  const detail = `section "${section}"${tensor}: ${error.detail}`
+  return new CheckpointError({ path, section, reason, detail, remedy: error.remedy })
 }
 
 const shown = 5

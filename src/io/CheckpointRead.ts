@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import { Effect, type Scope } from "effect"
-import { createHash } from "node:crypto"
 import { join } from "node:path"
-import { CheckpointError, fromDiskError, fromSafetensorsError, type Mismatch, shapeError } from "./CheckpointError.ts"
+import { CheckpointError, damaged, fromSafetensorsError, type Mismatch, shapeError } from "./CheckpointError.ts"
+import { hashFile, readText } from "./checkpointFiles.ts"
+import { resolve } from "./checkpointFolders.ts"
 import { type Manifest, manifestName, parse, sectionFile } from "./checkpointManifest.ts"
-import { attempt, type DiskFile } from "./Disk.ts"
 import { nearest } from "./nearest.ts"
 import * as Safetensors from "./Safetensors.ts"
 
@@ -31,51 +31,6 @@ export interface Checkpoint {
   /** Succeeds if the section has exactly these tensors, of these shapes; otherwise the error lists every difference. */
   readonly expect: (name: string, shapes: Shapes) => Effect.Effect<void, CheckpointError>
 }
-
-/** Name of the pointer file in a run's folder. */
-export const latestName = "latest"
-
-const largestManifest = 64 * 1024 * 1024
-const bytesPerRead = 1 << 22
-
-const openFile = (path: string, checkpoint: string) =>
-  Effect.acquireRelease(
-    Effect.mapError(attempt("open", path, (disk) => disk.openToRead(path)), fromDiskError(checkpoint)),
-    (file) => Effect.promise(() => file.close().catch(() => undefined))
-  )
-
-const readPart = (file: DiskFile, path: string, into: Uint8Array, position: number, checkpoint: string) =>
-  Effect.mapError(attempt("read", path, () => file.read(into, position)), fromDiskError(checkpoint))
-
-const readText = (path: string, checkpoint: string): Effect.Effect<string, CheckpointError> =>
-  Effect.scoped(Effect.gen(function*() {
-    const file = yield* openFile(path, checkpoint)
-    if (file.size > largestManifest) return yield* damaged(checkpoint, `${path} has ${file.size} bytes, which is no manifest`)
-    const bytes = new Uint8Array(file.size)
-    for (let offset = 0; offset < bytes.length;) {
-      const read = yield* readPart(file, path, bytes.subarray(offset), offset, checkpoint)
-      if (read === 0) break
-      offset += read
-    }
-    return Buffer.from(bytes).toString("utf8")
-  }))
-
-const damaged = (path: string, detail: string, section?: string) =>
-  new CheckpointError({ path, reason: "damaged", detail, remedy: "use another checkpoint", ...(section === undefined ? {} : { section }) })
-
-const hashFile = (path: string, checkpoint: string) =>
-  Effect.scoped(Effect.gen(function*() {
-    const file = yield* openFile(path, checkpoint)
-    const hash = createHash("sha256")
-    const buffer = new Uint8Array(Math.min(bytesPerRead, file.size))
-    for (let offset = 0; offset < file.size;) {
-      const read = yield* readPart(file, path, buffer, offset, checkpoint)
-      if (read === 0) break
-      hash.update(buffer.subarray(0, read))
-      offset += read
-    }
-    return { bytes: file.size, sha256: hash.digest("hex") }
-  }))
 
 const requireSection = (path: string, manifest: Manifest, name: string) => {
   const known = manifest.files[name]
@@ -115,10 +70,11 @@ export const mismatches = (
   const wanted = Object.entries(shapes).flatMap(([tensor, expected]): ReadonlyArray<Mismatch> => {
     const actual = tensors.get(tensor)?.shape
     if (actual === undefined) return [{ tensor, expected }]
-    return actual.length === expected.length && actual.every((n, i) => n === expected[i]) ? [] : [{ tensor, expected, actual }]
+    const same = actual.length === expected.length && actual.every((n, i) => n === expected[i])
+    return same ? [] : [{ tensor, expected, actual }]
   })
-  const extra = [...tensors].filter(([tensor]) => !Object.hasOwn(shapes, tensor)).map(([tensor, { shape }]) => ({ tensor, actual: shape }))
-  return [...wanted, ...extra]
+  const extra = [...tensors].filter(([tensor]) => !Object.hasOwn(shapes, tensor))
+  return [...wanted, ...extra.map(([tensor, { shape }]) => ({ tensor, actual: shape }))]
 }
 
 const checkpointOf = (path: string, manifest: Manifest): Checkpoint => {
@@ -134,79 +90,14 @@ const checkpointOf = (path: string, manifest: Manifest): Checkpoint => {
     open,
     section: (name) => Effect.flatMap(verify(path, manifest, name), (file) => explain(name)(Safetensors.readAll(file))),
     expect: (name, shapes) =>
-      Effect.scoped(Effect.flatMap(
-        Effect.andThen(requireSection(path, manifest, name), explain(name)(Safetensors.open(join(path, sectionFile(name))))),
-        ({ tensors }) => {
-          const found = mismatches(tensors, shapes)
-          return found.length === 0 ? Effect.void : Effect.fail(shapeError(path, name, found))
-        }
-      ))
+      Effect.scoped(Effect.gen(function*() {
+        yield* requireSection(path, manifest, name)
+        const { tensors } = yield* explain(name)(Safetensors.open(join(path, sectionFile(name))))
+        const found = mismatches(tensors, shapes)
+        if (found.length > 0) return yield* shapeError(path, name, found)
+      }))
   }
 }
-
-const stepPattern = /^step-(\d{8,})(?:-(\d+))?$/
-
-/** A checkpoint folder inside a run's folder; `revision` counts rewrites of one step. */
-export interface StepFolder {
-  readonly name: string
-  readonly step: number
-  readonly revision: number
-}
-
-/** Name of the folder of a step: `step-00000100`, or `step-00000100-2` for the second writing of that step. */
-export const stepName = (step: number, revision = 1): string =>
-  `step-${String(step).padStart(8, "0")}${revision > 1 ? `-${revision}` : ""}`
-
-const parseStep = (name: string): StepFolder | undefined => {
-  const match = stepPattern.exec(name)
-  return match === null ? undefined : { name, step: Number(match[1]), revision: Number(match[2] ?? 1) }
-}
-
-/** The checkpoints of a run's folder, oldest first. */
-export const list = (runFolder: string): Effect.Effect<ReadonlyArray<StepFolder>, CheckpointError> =>
-  attempt("list", runFolder, (disk) => disk.list(runFolder)).pipe(
-    Effect.mapError(fromDiskError(runFolder)),
-    Effect.map((entries) =>
-      entries.filter((entry) => entry.kind === "folder").map((entry) => parseStep(entry.name)).filter((step) => step !== undefined)
-        .sort((a, b) => a.step - b.step || a.revision - b.revision)
-    )
-  )
-
-const isFile = (path: string, checkpoint: string) =>
-  Effect.map(
-    Effect.mapError(attempt("look at", path, (disk) => disk.kind(path)), fromDiskError(checkpoint)),
-    (kind) => kind === "file"
-  )
-
-const missing = (path: string, detail: string, remedy: string) => new CheckpointError({ path, reason: "missing", detail, remedy })
-
-const pointedTo = (runFolder: string): Effect.Effect<string, CheckpointError> =>
-  Effect.gen(function*() {
-    const pointer = join(runFolder, latestName)
-    const name = (yield* readText(pointer, runFolder)).trim()
-    if (parseStep(name) === undefined) return yield* damaged(runFolder, `the file "${latestName}" names no checkpoint`)
-    const folder = join(runFolder, name)
-    if (yield* isFile(join(folder, manifestName), folder)) return folder
-    const others = (yield* list(runFolder)).map((step) => step.name).filter((other) => other !== name)
-    return yield* missing(
-      runFolder,
-      `the latest checkpoint, ${name}, is not there`,
-      others.length > 0 ? `name another one (${others.join(", ")})` : "restore it, or start over"
-    )
-  })
-
-/** The folder of the checkpoint that `path` means: `path` itself, or the latest one of the run below it. */
-export const resolve = (path: string): Effect.Effect<string, CheckpointError> =>
-  Effect.gen(function*() {
-    if (yield* isFile(join(path, manifestName), path)) return path
-    if (yield* isFile(join(path, latestName), path)) return yield* pointedTo(path)
-    const kind = yield* Effect.mapError(attempt("look at", path, (disk) => disk.kind(path)), fromDiskError(path))
-    if (kind !== "folder") return yield* missing(path, "there is no such folder", "check the path")
-    // A run stopped between its first checkpoint and the pointer to it has one all the same.
-    const last = (yield* list(path)).at(-1)
-    if (last !== undefined) return join(path, last.name)
-    return yield* missing(path, `the folder holds no checkpoint (neither ${manifestName} nor ${latestName})`, "check the path")
-  })
 
 /** Reads the manifest of a checkpoint's folder, or of the latest checkpoint of a run's folder. */
 export const read = (path: string): Effect.Effect<Checkpoint, CheckpointError> =>

@@ -10,8 +10,8 @@ import { Effect, Exit } from "effect"
 import { basename, dirname, join } from "node:path"
 import { discard, isTemporaryName, publish, temporaryName, writeAtomically, writeSynced } from "./atomicFile.ts"
 import { CheckpointError, fromDiskError, fromSafetensorsError } from "./CheckpointError.ts"
+import { latestName, list, type StepFolder, stepName } from "./checkpointFolders.ts"
 import { isSectionName, manifestName, render, sectionFile } from "./checkpointManifest.ts"
-import { latestName, list, type StepFolder, stepName } from "./CheckpointRead.ts"
 import { attempt } from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
 
@@ -39,7 +39,8 @@ export interface WrittenCheckpoint {
   readonly bytes: number
 }
 
-const badInput = (path: string, detail: string, remedy: string) => new CheckpointError({ path, reason: "badInput", detail, remedy })
+const badInput = (path: string, detail: string, remedy: string) =>
+  new CheckpointError({ path, reason: "badInput", detail, remedy })
 
 const checkContents = (path: string, contents: Contents): Effect.Effect<void, CheckpointError> => {
   if (!Number.isSafeInteger(contents.step) || contents.step < 0) {
@@ -95,7 +96,11 @@ const inTemporaryFolder = (
 const removeLeftovers = (runFolder: string): Effect.Effect<void, CheckpointError> =>
   Effect.mapError(attempt("list", runFolder, (disk) => disk.list(runFolder)), fromDiskError(runFolder)).pipe(
     Effect.flatMap((entries) =>
-      Effect.forEach(entries.filter(({ name }) => isTemporaryName(name)), ({ name }) => discard(join(runFolder, name)), { discard: true })
+      Effect.forEach(
+        entries.filter(({ name }) => isTemporaryName(name)),
+        ({ name }) => discard(join(runFolder, name)),
+        { discard: true }
+      )
     )
   )
 
@@ -116,7 +121,12 @@ const outdated = (steps: ReadonlyArray<StepFolder>, keep: number | undefined): R
 }
 
 // Later steps belong to a branch that the run was taken back from: not counted, and left to their owner.
-const retain = (runFolder: string, written: string, step: number, keep: number | undefined): Effect.Effect<void, CheckpointError> =>
+const retain = (
+  runFolder: string,
+  written: string,
+  step: number,
+  keep: number | undefined
+): Effect.Effect<void, CheckpointError> =>
   Effect.flatMap(list(runFolder), (steps) =>
     Effect.forEach(
       outdated(steps.filter((one) => one.step <= step), keep).filter(({ name }) => name !== written),

@@ -80,10 +80,10 @@ const syncFolder = async (path: string) => {
 
 const list = async (path: string): Promise<ReadonlyArray<DiskEntry>> => {
   const entries = await fs.readdir(path, { withFileTypes: true })
-  return Promise.all(entries.map(async (entry) => ({
-    name: entry.name,
-    kind: entry.isSymbolicLink() ? await kind(`${path}/${entry.name}`).then((k) => k === "missing" ? "other" : k) : kindOf(entry)
-  })))
+  return Promise.all(entries.map(async (entry) => {
+    const found = entry.isSymbolicLink() ? await kind(`${path}/${entry.name}`) : kindOf(entry)
+    return { name: entry.name, kind: found === "missing" ? "other" : found }
+  }))
 }
 
 const kind = (path: string) =>

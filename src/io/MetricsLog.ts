@@ -56,12 +56,13 @@ export interface MetricsLog {
 const explain = (file: string) => (error: DiskError) =>
   new MetricsLogError({ file, detail: `could not ${error.operation} ${error.path} (${error.code})`, remedy: error.remedy })
 
-const disk = <A>(operation: string, file: string, run: () => Promise<A>) => Effect.mapError(attempt(operation, file, run), explain(file))
+const disk = <A>(operation: string, file: string, run: () => Promise<A>) =>
+  Effect.mapError(attempt(operation, file, run), explain(file))
 
 const parseLine = (line: string): StepMetrics | undefined => {
   try {
-    const value = JSON.parse(line) as unknown
-    return typeof value === "object" && value !== null && Number.isSafeInteger((value as StepMetrics).step) ? value as StepMetrics : undefined
+    const value = JSON.parse(line) as StepMetrics | null
+    return Number.isSafeInteger(value?.step) ? value ?? undefined : undefined
   } catch {
     return undefined
   }
@@ -86,7 +87,8 @@ const wholeLines = (file: string, text: string, last: number): Effect.Effect<Kep
       if (metrics === undefined) {
         // A kill or a power cut can leave rubbish only where writing went on: at the very end.
         if (parts.slice(index + 1).every((rest) => rest === "")) break
-        return yield* new MetricsLogError({ file, line: index + 1, detail: "the line is no metrics", remedy: "remove the line, or start over" })
+        const remedy = "remove the line, or start over"
+        return yield* new MetricsLogError({ file, line: index + 1, detail: "the line is no metrics", remedy })
       }
       if (metrics.step > last) break
       lines.push(metrics)
@@ -134,7 +136,10 @@ const logOf = (file: string, handle: fs.FileHandle, syncEvery: number, lastStep:
  * **Details** A line torn by a kill is removed. Lines reach the disk at the latest after `syncEvery` more, at `sync`, and
  * when the scope closes.
  */
-export const open = (file: string, options: OpenOptions = {}): Effect.Effect<MetricsLog, MetricsLogError, Scope.Scope> =>
+export const open = (
+  file: string,
+  options: OpenOptions = {}
+): Effect.Effect<MetricsLog, MetricsLogError, Scope.Scope> =>
   Effect.gen(function*() {
     const { resumeAfter, syncEvery = 100 } = options
     yield* Effect.mapError(attempt("make the folder", dirname(file), (_) => _.makeFolder(dirname(file))), explain(file))
@@ -142,7 +147,7 @@ export const open = (file: string, options: OpenOptions = {}): Effect.Effect<Met
       yield* Effect.flatMap(textOf(file), (text) => wholeLines(file, text, resumeAfter))
     const handle = yield* Effect.acquireRelease(
       disk("open", file, () => fs.open(file, "a+")),
-      (handle) => Effect.promise(() => handle.sync().catch(() => undefined).then(() => handle.close()).catch(() => undefined))
+      (handle) => Effect.ignore(disk("close", file, () => handle.sync().finally(() => handle.close())))
     )
     yield* disk("cut", file, () => handle.truncate(kept.bytes))
     return logOf(file, handle, syncEvery, kept.lines.at(-1)?.step ?? 0)

@@ -82,7 +82,8 @@ const ascii = (buffer: ArrayBuffer) => Buffer.from(buffer).toString("latin1")
 
 const checkMagic = (path: string, file: DiskFile): Effect.Effect<void, ParquetError> =>
   Effect.gen(function*() {
-    const fail = (reason: ParquetError["reason"], detail: string, remedy = "check the path") => refuse(path, reason, detail, remedy)
+    const fail = (reason: ParquetError["reason"], detail: string, remedy = "check the path") =>
+      refuse(path, reason, detail, remedy)
     if (file.size === 0) {
       return yield* fail("emptyFile", "the file is empty (0 bytes)", "write it again, or leave it out of the pattern")
     }

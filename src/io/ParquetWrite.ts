@@ -9,7 +9,17 @@ import type { Stage } from "../streams/Stage.ts"
 import { type AtomicFile, writeAtomically } from "./atomicFile.ts"
 import { type Codec, compressors, hasCodec } from "./parquetCodecs.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
-import { type Column, type ColumnType, elementsOf, encode, extentOf, type Fields, inferType, misfit, parseType } from "./parquetTypes.ts"
+import {
+  type Column,
+  type ColumnType,
+  elementsOf,
+  encode,
+  extentOf,
+  type Fields,
+  inferType,
+  misfit,
+  parseType
+} from "./parquetTypes.ts"
 
 export interface WriteOptions {
   /**

@@ -24,8 +24,9 @@ export class RunConfigError extends Schema.TaggedError<RunConfigError>()("RunCon
   problems: Schema.NonEmptyArray(Schema.String)
 }) {
   override get message(): string {
-    const [first, ...rest] = this.problems
-    return rest.length === 0 ? `${this.file}: ${first}.` : `${this.file} has ${this.problems.length} problems:\n${this.problems.map((p) => `  - ${p}`).join("\n")}`
+    const { file, problems } = this
+    if (problems.length === 1) return `${file}: ${problems[0]}${problems[0].endsWith("?") ? "" : "."}`
+    return [`${file} has ${problems.length} problems:`, ...problems.map((problem) => `  - ${problem}`)].join("\n")
   }
 }
 
@@ -95,33 +96,45 @@ const withPreset = (input: unknown): unknown => {
   return { ...input, model: { hidden, depth, heads, ...input["model"] } }
 }
 
-/** What the keys must fulfil together. */
-const crossProblems = ({ model, encoder, data, flow, optimizer }: RunConfig): ReadonlyArray<string> => {
-  const { condition } = data
-  const checks: ReadonlyArray<readonly [boolean, string]> = [
-    [model.hidden % model.heads === 0, `model.heads: ${model.heads} heads do not divide model.hidden, ${model.hidden}`],
+type Check = readonly [holds: boolean, problem: string]
+
+const modelChecks = ({ hidden, heads }: RunConfig["model"]): ReadonlyArray<Check> => {
+  if (hidden % heads !== 0) return [[false, `model.heads: ${heads} heads do not divide model.hidden, ${hidden}`]]
+  const problem = `model.heads: a head of ${hidden / heads} is odd; model.hidden / model.heads must be even`
+  return [[(hidden / heads) % 2 === 0, problem]]
+}
+
+const encoderChecks = ({ path, name }: RunConfig["encoder"]): ReadonlyArray<Check> => [
+  [(path === undefined) !== (name === undefined), `encoder: give "path" or "name", not ${path === undefined ? "none" : "both"}`]
+]
+
+const conditionChecks = ({ model, data }: RunConfig): ReadonlyArray<Check> => {
+  const { probability, minimum, maximum } = data.condition
+  const used = probability > 0 || data.conditionColumn !== undefined
+  return [
+    [minimum <= maximum, `data.condition.minimum: ${minimum} is more than data.condition.maximum, ${maximum}`],
     [
-      model.hidden % model.heads !== 0 || (model.hidden / model.heads) % 2 === 0,
-      `model.heads: a head of ${model.hidden / model.heads} is odd; model.hidden / model.heads must be even for rotary positions`
-    ],
-    [(encoder.path === undefined) !== (encoder.name === undefined), `encoder: give either "path" (a folder) or "name", not ${encoder.path === undefined ? "none" : "both"}`],
-    [condition.minimum <= condition.maximum, `data.condition.minimum: ${condition.minimum} is more than data.condition.maximum, ${condition.maximum}`],
-    [
-      (condition.probability === 0 && data.conditionColumn === undefined) || condition.maximum < model.length,
-      `data.condition.maximum: ${condition.maximum} leaves nothing to write of model.length, ${model.length}`
-    ],
-    [
-      flow.selfConditionScale.minimum <= flow.selfConditionScale.maximum,
-      `flow.selfConditionScale.minimum: ${flow.selfConditionScale.minimum} is more than its maximum, ${flow.selfConditionScale.maximum}`
-    ],
-    [optimizer.warmupSteps <= optimizer.steps, `optimizer.warmupSteps: ${optimizer.warmupSteps} is more than optimizer.steps, ${optimizer.steps}`],
-    [
-      optimizer.minimumLearningRate <= optimizer.learningRate,
-      `optimizer.minimumLearningRate: ${optimizer.minimumLearningRate} is more than optimizer.learningRate, ${optimizer.learningRate}`
+      !used || maximum < model.length,
+      `data.condition.maximum: ${maximum} leaves nothing to write of model.length, ${model.length}`
     ]
   ]
-  return checks.filter(([holds]) => !holds).map(([, problem]) => problem)
 }
+
+const scheduleChecks = ({ flow, optimizer }: RunConfig): ReadonlyArray<Check> => {
+  const { minimum, maximum } = flow.selfConditionScale
+  const { warmupSteps, steps, minimumLearningRate: least, learningRate } = optimizer
+  return [
+    [minimum <= maximum, `flow.selfConditionScale.minimum: ${minimum} is more than its maximum, ${maximum}`],
+    [warmupSteps <= steps, `optimizer.warmupSteps: ${warmupSteps} is more than optimizer.steps, ${steps}`],
+    [least <= learningRate, `optimizer.minimumLearningRate: ${least} is more than optimizer.learningRate, ${learningRate}`]
+  ]
+}
+
+/** What the keys must fulfil together. */
+const crossProblems = (config: RunConfig): ReadonlyArray<string> =>
+  [...modelChecks(config.model), ...encoderChecks(config.encoder), ...conditionChecks(config), ...scheduleChecks(config)]
+    .filter(([holds]) => !holds)
+    .map(([, problem]) => problem)
 
 const failing = (file: string, problems: ReadonlyArray<string>) =>
   new RunConfigError({ file, problems: problems as [string, ...Array<string>] })
@@ -154,8 +167,8 @@ const parseJson = (file: string, text: string) =>
 const parseYaml = (file: string, text: string) =>
   Effect.gen(function*() {
     const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
-    const problems = [...document.errors, ...document.warnings].map((error) => `this is no YAML (${error.message.split("\n")[0]!.replace(/:$/, "")})`)
-    if (problems.length > 0) return yield* failing(file, problems)
+    const found = [...document.errors, ...document.warnings].map((error) => error.message.split("\n")[0]!.replace(/:$/, ""))
+    if (found.length > 0) return yield* failing(file, found.map((problem) => `this is no YAML (${problem})`))
     return yield* Effect.try({
       // Few aliases: a run file needs none, and many would be an attempt to fill the memory.
       try: () => document.toJS({ maxAliasCount: 20 }) as unknown,
@@ -165,20 +178,22 @@ const parseYaml = (file: string, text: string) =>
 
 const parsers: Readonly<Record<string, typeof parseJson>> = { ".json": parseJson, ".yaml": parseYaml, ".yml": parseYaml }
 
-/** Makes the paths of a configuration absolute: relative ones start at the run file's folder. */
-export const resolvePaths = (config: RunConfig, folder: string): RunConfig => {
-  const absolute = (path: string) => resolve(folder, path)
+/** Changes every path of a configuration, and nothing else. */
+export const mapPaths = (config: RunConfig, change: (path: string) => string): RunConfig => {
   const all = (pattern: RunConfig["data"]["train"]): RunConfig["data"]["train"] =>
-    typeof pattern === "string" ? absolute(pattern) : [absolute(pattern[0]), ...pattern.slice(1).map(absolute)]
+    typeof pattern === "string" ? change(pattern) : [change(pattern[0]), ...pattern.slice(1).map(change)]
   const { encoder, data, checkpoint, log } = config
   return {
     ...config,
-    encoder: encoder.path === undefined ? encoder : { ...encoder, path: absolute(encoder.path) },
+    encoder: encoder.path === undefined ? encoder : { ...encoder, path: change(encoder.path) },
     data: { ...data, train: all(data.train), ...(data.heldOut === undefined ? {} : { heldOut: all(data.heldOut) }) },
-    checkpoint: { ...checkpoint, directory: absolute(checkpoint.directory) },
-    log: log.file === undefined ? log : { ...log, file: absolute(log.file) }
+    checkpoint: { ...checkpoint, directory: change(checkpoint.directory) },
+    log: log.file === undefined ? log : { ...log, file: change(log.file) }
   }
 }
+
+/** Makes the paths of a configuration absolute: relative ones start at the run file's folder. */
+export const resolvePaths = (config: RunConfig, folder: string): RunConfig => mapPaths(config, (path) => resolve(folder, path))
 
 const largestFile = 1024 * 1024
 

@@ -32,13 +32,18 @@ export interface SafetensorsFile {
 
 const largestRead = 1 << 30
 
-const readRange = (file: DiskFile, path: string, begin: number, end: number): Effect.Effect<Uint8Array, SafetensorsError> =>
+const readRange = (
+  file: DiskFile,
+  path: string,
+  begin: number,
+  end: number
+): Effect.Effect<Uint8Array<ArrayBuffer>, SafetensorsError> =>
   Effect.gen(function*() {
     const bytes = new Uint8Array(end - begin)
     for (let offset = 0; offset < bytes.length;) {
       const into = bytes.subarray(offset, offset + largestRead)
       const read = yield* Effect.mapError(attempt("read", path, () => file.read(into, begin + offset)), fromDiskError(path))
-      if (read === 0) return yield* failing(path)("tooShort", `the file ended at byte ${begin + offset} while it was being read`)
+      if (read === 0) return yield* failing(path)("tooShort", `the file ended at byte ${begin + offset} while being read`)
       offset += read
     }
     return bytes

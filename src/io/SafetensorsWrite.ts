@@ -47,11 +47,13 @@ const plan = (file: string, tensor: TensorToWrite): Planned => {
   const own = natural(data)
   const dtype = tensor.dtype ?? own
   if (dtype !== own && !(dtype === "F16" && own === "F32")) {
-    throw refuse(file, name, "unsupportedType", `values of type ${own} cannot be written as ${dtype}`, "convert them first")
+    const detail = `values of type ${own} cannot be written as ${dtype}`
+    throw refuse(file, name, "unsupportedType", detail, "convert them first")
   }
   const elements = shape.every((n) => Number.isSafeInteger(n) && n >= 0) ? elementsOf(shape) : undefined
   if (elements !== data.length) {
-    throw refuse(file, name, "badShape", `${data.length} values do not make the shape [${shape}]`, "give the shape of the values")
+    const detail = `${data.length} values do not make the shape [${shape}]`
+    throw refuse(file, name, "badShape", detail, "give the shape of the values")
   }
   return { ...tensor, dtype, bytes: data.length * elementSizes[dtype]! }
 }
@@ -75,8 +77,10 @@ const headerOf = (planned: ReadonlyArray<Planned>, metadata: WriteOptions["metad
     const data_offsets = [offset, offset += bytes]
     return [name, { dtype, shape, data_offsets }] as const
   })
-  const pairs = metadata !== undefined && Object.keys(metadata).length > 0 ? [["__metadata__", metadata] as const] : []
-  const json = Buffer.from(`{${[...pairs, ...entries].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(",")}}`)
+  const pairs = Object.keys(metadata ?? {}).length > 0 ? [["__metadata__", metadata] as const] : []
+  // Not JSON.stringify of an object: that would lose a tensor named __proto__ and reorder numeric names.
+  const members = [...pairs, ...entries].map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)
+  const json = Buffer.from(`{${members.join(",")}}`)
   const padded = Math.ceil(json.length / 8) * 8
   const header = Buffer.alloc(8 + padded, " ")
   header.writeBigUInt64LE(BigInt(padded))
@@ -91,7 +95,8 @@ const checkedHalf = (file: string, name: string, values: Float32Array, first: nu
   const halves = toHalf(values)
   for (let i = 0; i < halves.length; i++) {
     if ((halves[i]! & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) {
-      throw refuse(file, name, "badValue", `element ${first + i} is ${values[i]}, more than F16 holds`, "write the tensor as F32")
+      const detail = `element ${first + i} is ${values[i]}, more than F16 holds`
+      throw refuse(file, name, "badValue", detail, "write the tensor as F32")
     }
   }
   return halves
@@ -108,7 +113,8 @@ const payload = function*(file: string, tensor: Planned): Generator<Uint8Array> 
 const attemptSync = <A>(path: string, run: () => A): Effect.Effect<A, SafetensorsError> =>
   Effect.try({
     try: run,
-    catch: (cause) => cause instanceof SafetensorsError ? cause : refuse(path, "", "badValue", String(cause), "check the tensors")
+    catch: (cause) =>
+      cause instanceof SafetensorsError ? cause : refuse(path, "", "badValue", String(cause), "check the tensors")
   })
 
 /** Writes header and data into an open file; `path` is for error messages. */

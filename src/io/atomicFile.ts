@@ -57,7 +57,8 @@ export const writeSynced = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.acquireUseRelease(
     Effect.mapError(attempt("create", path, (disk) => disk.openToWrite(path)), explain),
-    (file) => Effect.tap(body(appender(file, path)), () => Effect.mapError(attempt("sync", path, () => file.sync()), explain)),
+    (file) =>
+      Effect.tap(body(appender(file, path)), () => Effect.mapError(attempt("sync", path, () => file.sync()), explain)),
     (file) => Effect.promise(() => file.close().catch(() => undefined))
   )
 
@@ -73,7 +74,8 @@ export const writeAtomically = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.acquireUseRelease(
     makeFolder(dirname(path)).pipe(Effect.as(temporaryName(path)), Effect.mapError(explain)),
-    (temporary) => Effect.tap(writeSynced(temporary, explain, body), () => Effect.mapError(publish(temporary, path), explain)),
+    (temporary) =>
+      Effect.tap(writeSynced(temporary, explain, body), () => Effect.mapError(publish(temporary, path), explain)),
     (temporary, exit) => Exit.isSuccess(exit) ? Effect.void : discard(temporary)
   )
 

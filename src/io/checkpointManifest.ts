@@ -5,7 +5,7 @@
  */
 import { Effect, Schema } from "effect"
 import { createHash } from "node:crypto"
-import { CheckpointError } from "./CheckpointError.ts"
+import { CheckpointError, damaged as damagedCheckpoint } from "./CheckpointError.ts"
 
 /** Name of the manifest inside a checkpoint's folder. */
 export const manifestName = "checkpoint.json"
@@ -55,8 +55,7 @@ export const render = (
       })
   })
 
-const damaged = (path: string, detail: string) =>
-  new CheckpointError({ path, reason: "damaged", detail: `${manifestName} ${detail}`, remedy: "use another checkpoint" })
+const damaged = (path: string, detail: string) => damagedCheckpoint(path, `${manifestName} ${detail}`)
 
 const parseSealed = (path: string, text: string): Effect.Effect<unknown, CheckpointError> =>
   Effect.gen(function*() {
@@ -75,8 +74,8 @@ const parseSealed = (path: string, text: string): Effect.Effect<unknown, Checkpo
         remedy: "update elf-streams"
       })
     }
-    if (sha256 !== seal(JSON.stringify(body))) return yield* damaged(path, "was changed after it was written (its sha256 differs)")
-    return body
+    if (sha256 === seal(JSON.stringify(body))) return body
+    return yield* damaged(path, "was changed after it was written (its sha256 differs)")
   })
 
 /** Parses and checks the text of `checkpoint.json`. */

@@ -13,7 +13,7 @@ const isPattern = (part: string) => /[*?[\]{}]/.test(part)
 const isHidden = (name: string) => name.startsWith(".") || name.startsWith("_")
 
 /** Splits `{a,b}` alternatives into plain patterns; nested braces are split from the inside out. */
-export const expandBraces = (pattern: string): ReadonlyArray<string> => {
+const expandBraces = (pattern: string): ReadonlyArray<string> => {
   const match = /\{([^{}]*)\}/.exec(pattern)
   if (match === null) return [pattern]
   const [before, after] = [pattern.slice(0, match.index), pattern.slice(match.index + match[0].length)]
@@ -23,7 +23,7 @@ export const expandBraces = (pattern: string): ReadonlyArray<string> => {
 const escapeRegExp = (text: string) => text.replace(/[.+^$()|\\{}]/g, "\\$&")
 
 /** The regular expression of one path segment: `*`, `?` and `[a-z]` (`[!a-z]`) never cross a folder. */
-export const segmentRegExp = (segment: string): RegExp => {
+const segmentRegExp = (segment: string): RegExp => {
   const body = segment.split(/(\*+|\?|\[[!^]?[^\]]+\])/).map((part) =>
     part.startsWith("*") ? "[^/]*"
     : part === "?" ? "[^/]"
@@ -42,7 +42,7 @@ const listSorted = (folder: string) =>
 const within = (folder: string, name: string) => folder === "" ? name : join(folder, name)
 
 /** All files below `folder` whose name ends in `suffix`, sorted, without hidden ones. */
-export const filesBelow = (folder: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
+const filesBelow = (folder: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
   Effect.gen(function*() {
     const found: Array<string> = []
     for (const entry of yield* listSorted(folder)) {

@@ -5,7 +5,7 @@
  */
 
 /** Levenshtein distance: the fewest insertions, deletions and substitutions that turn `a` into `b`. */
-export const editDistance = (a: string, b: string): number => {
+const editDistance = (a: string, b: string): number => {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]

@@ -12,9 +12,10 @@ type Path = ReadonlyArray<PropertyKey>
 const format = Issues.makeFormatterDefault()
 
 /** `data.train[0]`; the file itself where the path is empty. */
-export const dotted = (path: Path): string =>
-  path.length === 0 ? "the run file" : path.reduce<string>((text, part) =>
-    typeof part === "number" ? `${text}[${part}]` : text === "" ? String(part) : `${text}.${String(part)}`, "")
+const dotted = (path: Path): string =>
+  path.length === 0 ? "the run file" : path.reduce<string>((text, part) => text + step(part, text === ""), "")
+
+const step = (part: PropertyKey, first: boolean) => typeof part === "number" ? `[${part}]` : `${first ? "" : "."}${String(part)}`
 
 const valueAt = (input: unknown, path: Path): unknown =>
   path.reduce<unknown>((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], input)
@@ -30,8 +31,10 @@ const inWords = (value: unknown): string => {
 }
 
 const inOurTerms = (expected: string): string =>
-  expected.replace(/^Expected /, "").replace(/\s+at \[.*$/s, "").replace(/\bstring\b/g, "text").replace(/\barray\b/g, "list")
-    .replace(/\bobject\b|\bRunConfig\b/g, "section").replace(/^an? value/, "a number").replace(/\{ readonly "(\w+)": ("\w+")[^}]*\}/g, "$1: $2")
+  expected.replace(/^Expected /, "").replace(/\s+at \[.*$/s, "")
+    .replace(/\bstring\b/g, "text").replace(/\barray\b/g, "list")
+    .replace(/\bobject\b|\bRunConfig\b/g, "section")
+    .replace(/^an? value/, "a number").replace(/\{ readonly "(\w+)": ("\w+")[^}]*\}/g, "$1: $2")
 
 const fieldNames = (ast: SchemaAST.AST): ReadonlyArray<string> =>
   ast._tag === "Objects" ? ast.propertySignatures.map((property) => String(property.name)) :
@@ -57,8 +60,15 @@ const nearestPlace = (name: string, places: ReadonlyArray<string>): string | und
   return places.find((place) => lastPart(place) === close)
 }
 
+const missing = (path: Path): string =>
+  typeof path.at(-1) === "number" ? `${dotted(path.slice(0, -1))}: the list is empty` : `${dotted(path)}: this key must be given`
+
 /** One sentence for every issue, in the order found; `places` are all keys of the schema, dotted. */
-export const problemsOf = (issue: SchemaIssue.Issue, input: unknown, places: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const problemsOf = (
+  issue: SchemaIssue.Issue,
+  input: unknown,
+  places: ReadonlyArray<string>
+): ReadonlyArray<string> => {
   const walk = (node: SchemaIssue.Issue, path: Path): ReadonlyArray<string> => {
     switch (node._tag) {
       case "Pointer":
@@ -72,7 +82,7 @@ export const problemsOf = (issue: SchemaIssue.Issue, input: unknown, places: Rea
       case "UnexpectedKey":
         return [unknownKey(path, node.ast, places)]
       case "MissingKey":
-        return [typeof path.at(-1) === "number" ? `${dotted(path.slice(0, -1))}: the list is empty` : `${dotted(path)}: this key must be given`]
+        return [missing(path)]
       default:
         return [mismatch(node, path)]
     }

@@ -18,13 +18,15 @@ const Text = Schema.NonEmptyString
 
 /** A key with a default. */
 const key = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
-  (schema.annotate({ description, default: value as never }) as S).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+  (schema.annotate({ description, default: value as never }) as S)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
 /** A key that must be given. */
 const required = <S extends Schema.Top>(schema: S, description: string) => schema.annotate({ description }) as S
 
 /** A key that may be left out. */
-const optional = <S extends Schema.Top>(schema: S, description: string) => Schema.optionalKey(schema.annotate({ description }) as S)
+const optional = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(schema.annotate({ description }) as S)
 
 /** A section whose keys all have defaults. */
 const section = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>

@@ -34,7 +34,7 @@ export interface Header {
 }
 
 /** The longest header that is accepted, in bytes: the limit of the reference implementation. */
-export const longestHeader = 100_000_000
+const longestHeader = 100_000_000
 
 const remedy = "fetch or write the file again"
 
@@ -50,7 +50,8 @@ type Fail = ReturnType<typeof failing>
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
+const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
 
 /** Elements of a shape; undefined where the product is no safe integer. */
 export const elementsOf = (shape: ReadonlyArray<number>): number | undefined => {
@@ -101,7 +102,8 @@ const parseTensor = (name: string, value: unknown, dataStart: number, fail: Fail
 const checkCover = (tensors: ReadonlyArray<TensorInfo>, dataStart: number, fileSize: number, fail: Fail): void => {
   let next = dataStart
   for (const { name, begin, end } of [...tensors].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== next) throw fail("badOffsets", begin < next ? "the tensor overlaps another" : "there is a gap before the tensor", name)
+    if (begin < next) throw fail("badOffsets", "the tensor overlaps another", name)
+    if (begin > next) throw fail("badOffsets", "there is a gap before the tensor", name)
     next = end
   }
   if (next !== fileSize) throw fail("badOffsets", `the tensors end at byte ${next} of a file of ${fileSize}`)
@@ -122,7 +124,8 @@ export const headerLength = (first: Uint8Array, fileSize: number, file: string):
   const fail = failing(file)
   if (fileSize < 8) throw fail("tooShort", `the file has only ${fileSize} bytes`)
   const length = new DataView(first.buffer, first.byteOffset, first.byteLength).getBigUint64(0, true)
-  if (length > BigInt(fileSize - 8)) throw fail("headerTooLong", `the header claims ${length} bytes of a file of ${fileSize}`)
-  if (length > BigInt(longestHeader)) throw fail("headerTooLong", `the header claims ${length} bytes; at most ${longestHeader} are accepted`)
+  const claim = `the header claims ${length} bytes`
+  if (length > BigInt(fileSize - 8)) throw fail("headerTooLong", `${claim} of a file of ${fileSize}`)
+  if (length > BigInt(longestHeader)) throw fail("headerTooLong", `${claim}; at most ${longestHeader} are accepted`)
   return Number(length)
 }

@@ -42,7 +42,7 @@ export const checkpoint = <A, E, R>(options: CheckpointOptions<A, E, R>): Stage<
         unwritten = Option.none()
         return Effect.as(write(element), element)
       }
-      const last = Stream.suspend(() => Option.isNone(unwritten) ? Stream.empty : Stream.drain(Stream.fromEffect(write(unwritten.value))))
-      return upstream.pipe(Stream.mapEffect(pass), Stream.concat(last))
+      const writeLast = Effect.suspend(() => Option.isNone(unwritten) ? Effect.void : write(unwritten.value))
+      return upstream.pipe(Stream.mapEffect(pass), Stream.concat(Stream.drain(Stream.fromEffect(writeLast))))
     })
 }

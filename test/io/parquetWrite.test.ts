@@ -90,12 +90,30 @@ describe("write", () => {
           [{ id: 1, text: null }, "text", "null"],
           [{ id: 1 }, "text", "null"],
           [{ id: 1, text: 7 }, "text", "number 7"],
+          [{ id: 1, text: "half \ud83d" }, "text", "does not fit the type string"],
           [{ id: 1, text: "a", more: 1 }, "more", "the file has not"]
         ]
         for (const [row, column, words] of bad) {
           const error = yield* Effect.flip(write(path, [good, good, row], { schema: { id: "int32", text: "string" } }))
           assert.deepInclude({ ...error }, { reason: "badRow", row: 2, column, file: path })
           assert.include(error.message, words)
+        }
+        assert.deepStrictEqual(readdirSync(folder), [])
+      })))
+  it.effect("a type, a row-group size or a first row that say nothing are refused", () =>
+    inFolder((folder) =>
+      Effect.gen(function*() {
+        const path = join(folder, "rows.parquet")
+        const rows = [{ text: "a", ids: [] }]
+        const cases: ReadonlyArray<readonly [object, RegExp]> = [
+          [{ schema: { text: "strin" } }, /"strin" is no column type; use string, int32/],
+          [{ schema: { text: "list<string" } }, /no column type/],
+          [{ schema: { text: "string" }, rowGroupSize: 0 }, /rowGroupSize is 0/],
+          [{}, /column "ids"\): the type of the column cannot be told/]
+        ]
+        for (const [options, words] of cases) {
+          const error = yield* Effect.flip(write(path, rows, options as Parquet.WriteOptions))
+          assert.match(error.message, words)
         }
         assert.deepStrictEqual(readdirSync(folder), [])
       })))

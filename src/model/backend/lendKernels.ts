@@ -21,13 +21,14 @@ const copy = (info: tf.TensorInfo, from: tf.KernelBackend, to: tf.KernelBackend)
   dtype: info.dtype
 })
 
-/** Copies of all inputs; an input can be absent, or a list of tensors. */
-const copyInputs = (inputs: Inputs, from: tf.KernelBackend, to: tf.KernelBackend): Inputs =>
-  Object.fromEntries(
-    Object.entries(inputs).map(([name, input]: [string, tf.TensorInfo | Array<tf.TensorInfo> | undefined]) =>
-      [name, isList(input) ? input.map((each) => copy(each, from, to)) : input == null ? input : copy(input, from, to)]
-    )
-  ) as Inputs
+/** Copies of all inputs, which are named, or a list; one of them can be absent, or a list. */
+const copyInputs = <A extends Inputs>(inputs: A, from: tf.KernelBackend, to: tf.KernelBackend): A => {
+  const copyOne = (input: tf.TensorInfo | Array<tf.TensorInfo> | undefined) =>
+    input == null ? input : isList(input) ? input.map((each) => copy(each, from, to)) : copy(input, from, to)
+  return (isList(inputs)
+    ? inputs.map(copyOne)
+    : Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, copyOne(input)]))) as A
+}
 
 const release = (info: tf.TensorInfo, backend: Lender): void => {
   if (info instanceof tf.Tensor) info.dispose()

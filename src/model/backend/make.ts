@@ -28,8 +28,22 @@ export interface BackendFields {
   readonly live: Effect.Effect<number>
 }
 
-/** `tf.tidy` with the type of what is returned, whether or not it holds tensors. */
-const tidy = tf.tidy as unknown as <A>(run: () => A) => A
+/** The tensors in a result. Typed arrays hold none: `tf.tidy` itself would look at each of their elements. */
+const tensorsIn = (value: unknown): Array<tf.Tensor> => {
+  if (value instanceof tf.Tensor) return [value]
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return []
+  return Object.values(value).flatMap(tensorsIn)
+}
+
+/** Releases all tensors that `run` makes, except those in its result. */
+const tidy = <A>(run: () => A): A => {
+  let result: { readonly value: A } | undefined
+  tf.tidy(() => {
+    result = { value: run() }
+    return tensorsIn(result.value)
+  })
+  return result!.value
+}
 
 /** A process has one current backend; where a program holds several services, each makes itself current for its kernels. */
 const current = (engine: Engine): void => {
