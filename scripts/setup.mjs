@@ -21,14 +21,11 @@ const say = (line) => void process.stdout.write(`setup: ${line}\n`)
 /** @param {number} start */
 const seconds = (start) => `${((performance.now() - start) / 1000).toFixed(0)} s`
 
-const { values: options } = parseArgs({
-  options: {
-    gpu: { type: "boolean" },
-    libtensorflow: { type: "string" },
-    force: { type: "boolean" }
-  },
-  allowNegative: true
-})
+const readOptions = () =>
+  parseArgs({
+    options: { gpu: { type: "boolean" }, libtensorflow: { type: "string" }, force: { type: "boolean" } },
+    allowNegative: true
+  }).values
 
 const dependencies = async () => {
   const reason = staleReason(root)
@@ -39,7 +36,8 @@ const dependencies = async () => {
   say(`npm dependencies installed in ${seconds(start)}`)
 }
 
-const engine = async () => {
+/** @param {import("../src/engine/install.mjs").InstallOptions} options */
+const engine = async (options) => {
   const named = process.env["ELF_STREAMS_ENGINE"] ?? ""
   if (named === "wasm" || named === "cpu") return
   const start = performance.now()
@@ -62,8 +60,9 @@ process.once("SIGINT", () => process.exit(130))
 process.once("SIGTERM", () => process.exit(143))
 
 try {
+  const options = readOptions()
   await dependencies()
-  await engine()
+  await engine(options)
 } catch (error) {
   process.stderr.write(`setup: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { makeTemporary, publish, removeStale } from "./cache.mjs"
 import { compileBinding, findCompiler, findNodeHeaders, tryBinding } from "./compile.mjs"
 import { EngineError, reasonOf } from "./EngineError.mjs"
-import { fetchPinned, takeFolder } from "./libtensorflow.mjs"
+import { fetchPinned, preparePinned, takeFolder } from "./libtensorflow.mjs"
 import { locate } from "./locate.mjs"
 import { isWhole, writeManifest } from "./manifest.mjs"
 import { nvidiaDriver, platformKey } from "./platform.mjs"
@@ -21,11 +21,11 @@ import { formatRevision, tfjsVersion } from "./versions.mjs"
  * What the user wants of an installation.
  *
  * @typedef {object} InstallOptions
- * @property {string} [libtensorflow] folder to take libtensorflow from; else `ELF_STREAMS_LIBTENSORFLOW`
- * @property {boolean} [gpu] CUDA libraries or not; else `ELF_STREAMS_GPU` (1 or 0); else they are taken where an NVIDIA driver is present
- * @property {boolean} [force] install again even if a fitting engine is there
- * @property {(line: string) => void} [log] progress, one line at a time
- * @property {boolean} [show] whether programs that are run may draw on the terminal
+ * @property {string | undefined} [libtensorflow] folder to take libtensorflow from; else `ELF_STREAMS_LIBTENSORFLOW`
+ * @property {boolean | undefined} [gpu] CUDA libraries or not; else `ELF_STREAMS_GPU` (1 or 0); else they are taken where an NVIDIA driver is present
+ * @property {boolean | undefined} [force] install again even if a fitting engine is there
+ * @property {((line: string) => void) | undefined} [log] progress, one line at a time
+ * @property {boolean | undefined} [show] whether programs that are run may draw on the terminal
  */
 
 /** @typedef {import("./locate.mjs").Installed} Installed */
@@ -92,7 +92,8 @@ const make = async (wish, device) => {
       wish.log(`it does not serve (${reasonOf(error)})`)
     }
   }
-  return assemble(wish, device, tools, (work) => fetchPinned(device, work, wish))
+  const prepared = await preparePinned()
+  return assemble(wish, device, tools, (work) => fetchPinned(device, prepared, work, wish))
 }
 
 /**

@@ -88,34 +88,41 @@ const linkCompanions = (libraryFolder, work) => {
 }
 
 /**
+ * Checks that this platform has pinned wheels and that pip is there, before anything is downloaded.
+ *
+ * @returns {Promise<{ readonly platform: import("./versions.mjs").PinnedPlatform, readonly pip: ReadonlyArray<string> }>}
+ */
+export const preparePinned = async () => {
+  const platform = pinnedPlatforms[platformKey()]
+  if (platform !== undefined) return { platform, pip: await findPip() }
+  throw new EngineError(
+    "UnsupportedPlatform",
+    `no libtensorflow is pinned for ${platformKey()}, only for ${Object.keys(pinnedPlatforms).join(", ")}`,
+    "Name a folder with libtensorflow in ELF_STREAMS_LIBTENSORFLOW, or install TensorFlow for Python"
+  )
+}
+
+/**
  * Downloads the pinned wheel, with its CUDA companions for a GPU, and unpacks it into the work folder.
  *
  * @param {"cpu" | "gpu"} device
+ * @param {Awaited<ReturnType<typeof preparePinned>>} prepared
  * @param {string} work
  * @param {{ readonly log: (line: string) => void, readonly show: boolean }} output
  * @returns {Promise<Libtensorflow>}
  */
-export const fetchPinned = async (device, work, output) => {
-  const platform = pinnedPlatforms[platformKey()]
-  if (platform === undefined) {
-    throw new EngineError(
-      "UnsupportedPlatform",
-      `no libtensorflow is pinned for ${platformKey()}, only for ${Object.keys(pinnedPlatforms).join(", ")}`,
-      "Name a folder with libtensorflow in ELF_STREAMS_LIBTENSORFLOW, or install TensorFlow for Python"
-    )
-  }
-  const pip = await findPip()
-  requireSpace(work, device === "gpu" ? 12 : 2)
-  const wheels = device === "gpu" ? [platform.gpu, ...platform.companions] : [platform.cpu]
-  for (const wheel of wheels) {
-    output.log(`downloading ${wheel.project} ${wheel.version} with pip${wheel === platform.cpu ? " (274 MB, once per user)" : ""}`)
+export const fetchPinned = async (device, { pip, platform }, work, output) => {
+  requireSpace(work, device === "gpu" ? 8 : 2)
+  const main = platform[device]
+  output.log(`downloading libtensorflow ${main.version}${device === "gpu" ? " for CUDA" : ""} with pip: ${platform.download[device]}, once per user`)
+  for (const wheel of device === "gpu" ? [main, ...platform.companions] : [main]) {
+    if (wheel !== main) output.log(`downloading ${wheel.project} ${wheel.version}`)
     await fetchWheel(wheel, platform, pip, work, output.show)
   }
-  const main = wheels[0]
   return {
     includeFolder: join(work, "tensorflow", "include"),
     libraries: ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"],
-    origin: { kind: "wheel", from: `${main?.project} ${main?.version}`, ...(main === undefined ? {} : { sha256: main.sha256 }) }
+    origin: { kind: "wheel", from: `${main.project} ${main.version}`, sha256: main.sha256 }
   }
 }
 

@@ -6,7 +6,6 @@
 import { createRequire } from "node:module"
 import os from "node:os"
 import { join } from "node:path"
-import util from "node:util"
 import { EngineError, reasonOf } from "./EngineError.mjs"
 import { attachMethods } from "./gradients.mjs"
 import { hushed } from "./hush.mjs"
@@ -88,9 +87,13 @@ export const configuredThreads = () => {
 }
 
 /**
- * `util.isNullOrUndefined` went away in Node 23; the kernel of `topk` and the summary writer still call it.
+ * All that the kernels take from `node:util`. It went away in Node 23; the kernel of `topk` and those that read types off
+ * tensors still call it.
  */
-const utilForKernels = { ...util, isNullOrUndefined: (/** @type {unknown} */ value) => value === null || value === undefined }
+const utilForKernels = {
+  isArray: Array.isArray,
+  isNullOrUndefined: (/** @type {unknown} */ value) => value === null || value === undefined
+}
 
 /** The protocol messages serve summaries alone, which this package does not write. */
 const noMessages = {}

@@ -35,6 +35,7 @@ export const oldestTensorflow = [2, 15]
  * @typedef {object} PinnedPlatform
  * @property {ReadonlyArray<string>} pipPlatforms the platform tags given to pip
  * @property {string} pipPython the Python version given to pip; it does not matter to the library inside
+ * @property {{ readonly cpu: string, readonly gpu: string }} download sizes of all that is downloaded, for people
  * @property {PinnedWheel} cpu
  * @property {PinnedWheel} gpu
  * @property {ReadonlyArray<PinnedWheel>} companions the `and-cuda` extra of the CUDA wheel
@@ -45,6 +46,7 @@ export const pinnedPlatforms = {
   "linux-x64": {
     pipPlatforms: ["manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
     pipPython: "311",
+    download: { cpu: "274 MB", gpu: "2.4 GB" },
     cpu: {
       project: "tensorflow-cpu",
       version: tensorflowVersion,

@@ -32,7 +32,7 @@ const neededOfCompanion = [/^nvidia\/[^/]+\/lib\/[^/]+$/, /^nvidia\/cuda_nvcc\/(
  * @param {boolean} show whether pip may draw its progress bar
  * @returns {Promise<string>} path of the wheel
  */
-export const downloadWheel = async (wheel, platform, pip, folder, show) => {
+const downloadWheel = async (wheel, platform, pip, folder, show) => {
   const target = [
     "--implementation", "cp", "--python-version", platform.pipPython,
     ...platform.pipPlatforms.flatMap((tag) => ["--platform", tag])
@@ -53,7 +53,7 @@ export const downloadWheel = async (wheel, platform, pip, folder, show) => {
  * @param {string} path
  * @returns {Promise<void>}
  */
-export const checkWheel = async (wheel, path) => {
+const checkWheel = async (wheel, path) => {
   const found = await sha256File(path)
   if (found === wheel.sha256) return
   throw new EngineError(

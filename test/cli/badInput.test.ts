@@ -37,13 +37,13 @@ describe("bad input", () => {
     ), "cut.parquet")
   refuses("a null row", (folder) =>
     Stream.fromIterable([{ text: "one" }, { text: null }]).pipe(
-      Parquet.write(join(folder, "nulls.parquet"), { schema: { text: "string" } }),
+      Parquet.write(join(folder, "nulls.parquet"), { schema: { text: "string?" } }),
       Stream.runDrain,
       Effect.as({ train: "nulls.parquet" })
     ), "nulls.parquet", "row 1")
   refuses("a file without rows", (folder) =>
     Stream.fromIterable<{ text: string }>([]).pipe(
-      Parquet.write(join(folder, "none.parquet"), { schema: { text: "string" } }),
+      Parquet.write(join(folder, "none.parquet"), { schema: { text: "string?" } }),
       Stream.runDrain,
       Effect.as({ train: "none.parquet" })
     ), "none.parquet")
