@@ -7,7 +7,7 @@ import { Console, Effect } from "effect"
 import { resolve } from "node:path"
 import { Checkpoint } from "../src/io/index.ts"
 import { parameterShapes } from "../src/model/ModelConfig.ts"
-import { checkpointConfig, portable, readSection } from "../src/cli/weights.ts"
+import { checkpointConfig, portable, readSection } from "../src/run/weights.ts"
 
 const [from = "out/sotu", to = "models/elf-sotu"] = process.argv.slice(2)
 

@@ -5,7 +5,7 @@
  *     npm start
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Stream } from "effect"
 import { rmSync } from "node:fs"
 import { basename } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -18,7 +18,6 @@ import { trainRun } from "../src/cli/trainRun.ts"
 import { Parquet, RunConfig } from "../src/io/index.ts"
 import { Backend } from "../src/model/Backend.ts"
 import type { Texts } from "../src/streams/decode.ts"
-import { Stream } from "effect"
 import { build, dataFolder, readAddresses } from "./corpus.ts"
 
 const here = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))

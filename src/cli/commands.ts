@@ -15,7 +15,7 @@ import { sampleTexts } from "./sampleTexts.ts"
 import { trainRun, type TrainSummary } from "./trainRun.ts"
 
 /** A number on the command line is out of its range. */
-export class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
+class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
   override get message(): string {
     return `--${this.option} must be ${this.expected}, not ${this.received}.`
   }

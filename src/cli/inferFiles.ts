@@ -1,15 +1,13 @@
 /**
  * `elf infer`: a parquet file of prompts to a parquet file of answers, for every input file.
  */
-import { Clock, Effect, Layer, Schema, Stream } from "effect"
+import { Clock, Effect, Schema, Stream } from "effect"
 import { basename, join, resolve } from "node:path"
 import { Parquet, type RunConfig } from "../io/index.ts"
-import { Network } from "../model/Network.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
+import * as Pretrained from "../run/Pretrained.ts"
+import { samplerChoice, generateOptions, type SamplerChoice } from "../run/sampling.ts"
 import { type Generated, generate } from "../streams/generate.ts"
 import { duration, rateSince, readable, report } from "./progress.ts"
-import { samplerOptions, type SamplerChoice, timeSteps } from "./sampling.ts"
-import { encoderLayer, openForInference } from "./weights.ts"
 
 /** What to answer, and where the answers go. */
 export interface InferRequest {
@@ -38,7 +36,7 @@ export interface InferSummary {
 }
 
 /** An output would overwrite an input or another output. */
-export class OutputClashError extends Schema.TaggedError<OutputClashError>()("OutputClashError", {
+class OutputClashError extends Schema.TaggedError<OutputClashError>()("OutputClashError", {
   output: Schema.String,
   detail: Schema.String
 }) {
@@ -76,17 +74,10 @@ const watcher = (file: string, total: number) =>
   })
 
 const answerFile = Effect.fnUntraced(function*(request: InferRequest, run: RunConfig.RunConfig, choice: SamplerChoice, input: string, output: string) {
-  const { elf: { config } } = yield* Network
   const watch = yield* watcher(input, yield* rowsOf(input))
   let tokens = 0
   const written = yield* Parquet.read(input, { column: request.column }).pipe(
-    generate({
-      ...samplerOptions(run, choice),
-      seed: choice.seed,
-      timeSteps: timeSteps(run, choice),
-      batchSize: request.batchSize,
-      maximumCondition: Math.min(run.data.condition.maximum, config.length - 1)
-    }),
+    generate(generateOptions(run, choice, request.batchSize)),
     Stream.tap(watch),
     Stream.tap((row) => Effect.sync(() => void (tokens += row.tokens))),
     Parquet.write(output, { schema: outputSchema, metadata: { "elf-streams": JSON.stringify({ checkpoint: basename(request.checkpoint), ...choice }) } }),
@@ -99,11 +90,11 @@ const answerFile = Effect.fnUntraced(function*(request: InferRequest, run: RunCo
 export const inferFiles = Effect.fnUntraced(function*(request: InferRequest) {
   const inputs = yield* Parquet.files(request.input)
   const outputs = yield* checkOutputs(inputs, request.output)
-  const { network, run } = yield* openForInference(request.checkpoint)
-  const choice: SamplerChoice = { ...run.sample, seed: run.seed, ...request.change }
+  const { layer, run } = yield* Pretrained.open(request.checkpoint)
+  const choice = samplerChoice(run, request.change)
   const started = yield* Clock.currentTimeMillis
   const files = yield* Effect.forEach(inputs, (input, i) => answerFile(request, run, choice, input, outputs[i]!)).pipe(
-    Effect.provide(Layer.mergeAll(network, encoderLayer(run), Tokenizer.layer))
+    Effect.provide(layer)
   )
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
   return { files, seconds, rows: files.reduce((sum, { rows }) => sum + rows, 0) } satisfies InferSummary

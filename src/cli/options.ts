@@ -3,7 +3,7 @@
  */
 import { Option } from "effect"
 import { Argument, Flag } from "effect/cli"
-import type { SamplerChoice } from "./sampling.ts"
+import type { SamplerChoice } from "../run/sampling.ts"
 
 const optional = <A>(flag: Flag.Flag<A>, description: string) => flag.pipe(Flag.withDescription(description), Flag.optional)
 

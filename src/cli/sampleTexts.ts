@@ -4,10 +4,10 @@
 import { Effect, Layer, Option, Stream } from "effect"
 import type { RunConfig } from "../io/index.ts"
 import { Tokenizer } from "../model/Tokenizer.ts"
+import * as Pretrained from "../run/Pretrained.ts"
+import { samplerChoice, samplerOptions, type SamplerChoice, timeSteps } from "../run/sampling.ts"
 import { decode, detokenize, type Texts } from "../streams/decode.ts"
 import { sample } from "../streams/sample.ts"
-import { openForInference } from "./weights.ts"
-import { samplerOptions, type SamplerChoice, timeSteps } from "./sampling.ts"
 
 /** What to sample, and who watches. */
 export interface SampleRequest {
@@ -24,10 +24,8 @@ export interface SampleResult {
   readonly choice: SamplerChoice
 }
 
-const choiceOf = (run: RunConfig.RunConfig, change: Partial<SamplerChoice>): SamplerChoice => ({ ...run.sample, seed: run.seed, ...change })
-
 const follow = (run: RunConfig.RunConfig, choice: SamplerChoice, watch: SampleRequest["watch"]) => {
-  const options = samplerOptions(run, choice)
+  const options = samplerOptions(choice)
   const states = Stream.fromIterable(timeSteps(run, choice), { chunkSize: 1 }).pipe(
     sample({ ...options, seed: choice.seed, keys: Array.from({ length: choice.count }, (_, key) => key) })
   )
@@ -45,8 +43,8 @@ const follow = (run: RunConfig.RunConfig, choice: SamplerChoice, watch: SampleRe
 
 /** Samples `count` texts from a checkpoint. */
 export const sampleTexts = Effect.fnUntraced(function*({ change, checkpoint, watch }: SampleRequest) {
-  const { network, run } = yield* openForInference(checkpoint)
-  const choice = choiceOf(run, change)
+  const { network, run } = yield* Pretrained.open(checkpoint)
+  const choice = samplerChoice(run, change)
   const { texts } = yield* follow(run, choice, watch).pipe(Effect.provide(Layer.merge(network, Tokenizer.layer)))
   return { texts, choice } satisfies SampleResult
 })

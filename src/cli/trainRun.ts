@@ -6,19 +6,20 @@ import { existsSync } from "node:fs"
 import { keyed } from "../flow/Random.ts"
 import { Checkpoint, MetricsLog, type RunConfig } from "../io/index.ts"
 import { initialParameters } from "../model/Initialization.ts"
-import { snapshot, TrainState, type TrainStart } from "../model/TrainState.ts"
 import { Tokenizer } from "../model/Tokenizer.ts"
+import { snapshot, TrainState, type TrainStart } from "../model/TrainState.ts"
+import { corruptionOptions, trainOptions } from "../run/corruption.ts"
+import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
+import { readTrainSnapshot, writeTrainCheckpoint } from "../run/runCheckpoint.ts"
+import { trainingBatches } from "../run/trainingData.ts"
+import { processOf } from "../run/sampling.ts"
+import { encoderLayer } from "../run/weights.ts"
+import type { PackPosition } from "../streams/Sequence.ts"
 import { checkpoint } from "../streams/checkpoint.ts"
 import { corrupt } from "../streams/corrupt.ts"
 import { selfCondition } from "../streams/selfCondition.ts"
-import type { PackPosition } from "../streams/Sequence.ts"
 import { type StepMetrics, train } from "../streams/train.ts"
-import { corruptionOptions, trainOptions } from "./corruption.ts"
-import { heldOutBatches, heldOutLosses } from "./heldOut.ts"
 import { duration, rateSince, readable, report } from "./progress.ts"
-import { readTrainSnapshot, writeTrainCheckpoint } from "./runCheckpoint.ts"
-import { trainingBatches } from "./trainingData.ts"
-import { encoderLayer } from "./weights.ts"
 
 /** What a finished run did. */
 export interface TrainSummary {
@@ -43,7 +44,7 @@ interface Start {
 }
 
 /** A new run would mix its checkpoints with those of an earlier one. */
-export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String }) {
+class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String }) {
   override get message(): string {
     return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another checkpoint.directory.`
   }
@@ -155,6 +156,6 @@ const runFrom = Effect.fnUntraced(function*({ run }: TrainRequest, start: Start)
 /** Trains a run to its last step and says what came of it. */
 export const trainRun = Effect.fnUntraced(function*(request: TrainRequest) {
   const start = yield* startOf(request)
-  const layers = Layer.mergeAll(TrainState.layer(start.state), encoderLayer(request.run), Tokenizer.layer)
+  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(request.run) }), encoderLayer(request.run), Tokenizer.layer)
   return yield* Effect.scoped(runFrom(request, start)).pipe(Effect.provide(layers))
 })

@@ -15,7 +15,7 @@ export const tfjsIntegrity =
   "sha512-p//NN6DGiN4hInUmIkRffaFVMcdTREUMjPyjW04J7OXvB2zBlQimj61eFKSgRrH3f5TnOfKzb0n56he/B6a4bw=="
 
 /** Version of libtensorflow that is downloaded when none is present. */
-export const tensorflowVersion = "2.21.0"
+const tensorflowVersion = "2.21.0"
 
 /** The oldest TensorFlow whose wheel carries `libtensorflow_cc.so.2` with the C API that the binding calls. */
 export const oldestTensorflow = [2, 15]

@@ -8,25 +8,10 @@
  */
 import { requireArgument } from "./errors.ts"
 import { block } from "./Philox.ts"
+import type { DrawKey, RandomSource } from "./RandomSource.ts"
 
+export type { DrawKey, RandomSource } from "./RandomSource.ts"
 export { recorded, type Recording, stepMajor } from "./Recorded.ts"
-
-/** Which draw: `purpose` names it ("noise"), `index` is the row's place in the stream, `step` the time step or turn. */
-export interface DrawKey {
-  readonly purpose: string
-  /** Integer in [0, 2^52). */
-  readonly index: number
-  /** Integer in [0, 2^32); 0 when absent. */
-  readonly step?: number
-}
-
-/** Where random numbers come from: every draw is a function of (seed, purpose, index, step) alone. */
-export interface RandomSource {
-  /** `length` values of N(0, 1). */
-  readonly normal: (key: DrawKey, length: number) => Float32Array
-  /** `length` values of U[0, 1), multiples of 2^-24. */
-  readonly uniform: (key: DrawKey, length: number) => Float32Array
-}
 
 /** Names a source directly or by the seed of a {@link keyed} one. */
 export type Seeded = { readonly source: RandomSource } | { readonly seed: number }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { RecordedDrawError } from "./errors.ts"
-import type { DrawKey, RandomSource } from "./Random.ts"
+import type { DrawKey, RandomSource } from "./RandomSource.ts"
 
 /** Values recorded for one purpose, and where the draw of a key starts among them. */
 export interface Recording {

@@ -4,6 +4,7 @@
  * Notable: `trunk` stops before the heads, so that a caller runs each head on the rows that use it only.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { gelu } from "./Activations.ts"
 import { maskBias } from "./Attention.ts"
 import { block } from "./Block.ts"
 import { linear, project } from "./Linear.ts"
@@ -114,12 +115,6 @@ const rows = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
 export const predictionHead = ({ config, parameters }: Elf, hidden: tf.Tensor3D): tf.Tensor3D => {
   const normed = rmsNorm(rows(hidden), parameter(parameters, "final_layer.norm_final.weight"))
   return tf.reshape(linear(parameters, "final_layer.linear", normed), [hidden.shape[0], hidden.shape[1], config.textWidth])
-}
-
-/** gelu in its tanh form: x · sigmoid(2u), u = √(2/π)·(x + 0.044715·x³). */
-const gelu = (x: tf.Tensor2D): tf.Tensor2D => {
-  const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), 2 * Math.sqrt(2 / Math.PI))
-  return tf.mul(x, tf.sigmoid(inner))
 }
 
 /** What the unembedding multiplies, a row a token; the head has no norm of its own. `[B, S, hidden]` → `[B·S, D]` */

@@ -4,6 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
 import { type Elf, ropeFor } from "./Elf.ts"
+import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { dispose, type HostTensor, upload } from "./Parameters.ts"
 
@@ -11,16 +12,19 @@ import { dispose, type HostTensor, upload } from "./Parameters.ts"
 export interface ElfWeights {
   readonly config: ModelConfig
   readonly tensors: ReadonlyArray<HostTensor>
+  /** Default: that of the published models. */
+  readonly process?: FlowProcess
 }
 
 export class Network extends Context.Service<Network, {
   readonly elf: Elf
+  readonly process: FlowProcess
   /** Counts the updates of the weights: what was computed at one count must not be mixed with another. */
   readonly updates: () => number
 }>()("elf-streams/model/Network") {
   /** A network whose weights do not change; they are on the device as long as the layer lives. */
   static readonly layer = (weights: ElfWeights): Layer.Layer<Network, BackendError, Backend> =>
-    Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, updates: () => 0 })))
+    Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
 }
 
 const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeights) {

@@ -2,6 +2,7 @@
  * The encoder half of T5, v1.0 (relu) and v1.1 (gated gelu): the frozen embedder whose outputs are ELF's data.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { gelu } from "./Activations.ts"
 import { attend, type AttentionShape, joinHeads, maskBias, splitHeads } from "./Attention.ts"
 import { project } from "./Linear.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
@@ -82,12 +83,9 @@ const attention = (parameters: Parameters, at: string, x: tf.Tensor2D, shape: At
   return project(joinHeads(attend(part("q"), part("k"), part("v"), bias)), parameter(parameters, `${at}.o.weight`))
 }
 
-const geluTanh = (x: tf.Tensor2D): tf.Tensor2D =>
-  tf.mul(x, tf.sigmoid(tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), 2 * Math.sqrt(2 / Math.PI))))
-
 const feedForward = (parameters: Parameters, at: string, x: tf.Tensor2D, config: T5Config): tf.Tensor2D => {
   const inner = (name: string) => project(x, parameter(parameters, `${at}.${name}.weight`))
-  const activated = config.feed_forward_proj === "relu" ? tf.relu(inner("wi")) : tf.mul(geluTanh(inner("wi_0")), inner("wi_1"))
+  const activated = config.feed_forward_proj === "relu" ? tf.relu(inner("wi")) : tf.mul(gelu(inner("wi_0")), inner("wi_1"))
   return project(activated as tf.Tensor2D, parameter(parameters, `${at}.wo.weight`))
 }
 

@@ -2,6 +2,7 @@
  * Sinusoidal embedding of a scalar, then two linear layers: how time and self-conditioning scale enter the network.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { silu } from "./Activations.ts"
 import { linear } from "./Linear.ts"
 import { frequencyWidth } from "./ModelConfig.ts"
 import type { Parameters } from "./Parameters.ts"
@@ -21,9 +22,6 @@ export const sinusoidal = (t: tf.Tensor1D, width: number = frequencyWidth): tf.T
   const waves = [tf.cos(angles), tf.sin(angles)]
   return tf.concat(width % 2 === 0 ? waves : [...waves, tf.zeros([t.shape[0], 1])], 1) as tf.Tensor2D
 }
-
-/** x · sigmoid(x) */
-export const silu = <T extends tf.Tensor>(x: T): T => tf.mul(x, tf.sigmoid(x)) as T
 
 /** Embeds a scalar a row with the layers `name.mlp_0` and `name.mlp_2`. `[B]` → `[B, hidden]` @source `TimestepEmbedder` */
 export const timeEmbedding = (parameters: Parameters, name: string, t: tf.Tensor1D): tf.Tensor2D =>

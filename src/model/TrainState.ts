@@ -1,11 +1,12 @@
 /**
  * What training changes: weights, their moving average, the optimiser's moments and the count of steps.
  */
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
 import { type Elf, ropeFor } from "./Elf.ts"
 import { initialAverage } from "./Ema.ts"
+import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import { releaseElf, Network } from "./Network.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { initialState, type OptimizerOptions, type OptimizerState } from "./Optimizer.ts"
@@ -38,12 +39,15 @@ export interface TrainStart {
   readonly config: ModelConfig
   readonly optimizer: OptimizerOptions
   readonly from: ReadonlyArray<HostTensor> | TrainSnapshot
+  /** What samplers of the network in training use; default: that of the published models. */
+  readonly process?: FlowProcess
 }
 
 export class TrainState extends Context.Service<TrainState, TrainStateFields>()("elf-streams/model/TrainState") {
   /** The state and, for self-conditioning and held-out samples, its current weights as the network. */
   static readonly layer = (start: TrainStart): Layer.Layer<TrainState | Network, BackendError, Backend> =>
-    Layer.effect(Network, Effect.map(TrainState, ({ elf, optimizer }) => Network.of({ elf, updates: () => optimizer.updates }))).pipe(
+    Layer.effect(Network, Effect.map(TrainState, ({ elf, optimizer }) =>
+      Network.of({ elf, process: start.process ?? publishedProcess, updates: () => optimizer.updates }))).pipe(
       Layer.provideMerge(Layer.effect(TrainState, make(start)))
     )
 }

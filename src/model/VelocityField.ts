@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { combine } from "../flow/Guidance.ts"
 import type { Algebra, Slope, State } from "../flow/Solver.ts"
 import { type Elf, predict } from "./Elf.ts"
+import type { FlowProcess } from "./FlowProcess.ts"
 import { remainingTime, restoreCondition } from "./SelfConditioning.ts"
 
 /** Tensors as a vector space. */
@@ -26,14 +27,11 @@ export interface Condition {
 }
 
 /** How the field is guided. */
-export interface FieldOptions {
+export interface FieldOptions extends Pick<FlowProcess, "timeEpsilon" | "selfConditioning"> {
   /** w: strength of self-conditioning guidance; 1 is none. */
   readonly selfConditionScale: number
   /** s: strength of classifier-free guidance on the condition; 1 is none and saves a pass. */
   readonly guidanceScale: number
-  readonly timeEpsilon: number
-  /** false for a network that was trained without self-conditioning. */
-  readonly selfConditioning: boolean
 }
 
 const restoredPrediction = (x: tf.Tensor3D, condition?: Condition): tf.Tensor3D =>

@@ -15,10 +15,10 @@ import { padAfterEndOfSequence, shiftLeft } from "./trim.ts"
 
 /** How latents are read. */
 export interface DecodeOptions {
-  /** w of the decoder's pass: the sampler's. */
-  readonly selfConditionScale: number
-  /** false for a network that was trained without self-conditioning. */
-  readonly selfConditioning: boolean
+  /** w of the decoder's pass: the sampler's. Default 1. */
+  readonly selfConditionScale?: number
+  /** Default: the network's process. */
+  readonly selfConditioning?: boolean
   /** Which latents: the sampler's state, or its current prediction (what `--stream` shows). Default "z". */
   readonly from?: "z" | "prediction"
 }
@@ -33,27 +33,28 @@ const split = (ids: Int32Array, length: number): ReadonlyArray<Int32Array> =>
   Array.from({ length: ids.length / length }, (_, row) => ids.slice(row * length, (row + 1) * length))
 
 /** @source `generation_utils.py`, `_dlm_decode_batch` */
-const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"], options: DecodeOptions): Int32Array => {
+const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"], selfConditioning: boolean, scale: number): Int32Array => {
   const z = tf.tensor3d(latents, [...shape])
   const ones = tf.ones([shape[0]]) as tf.Tensor1D
   const stream = tf.tidy(() => trunk(elf, {
     z,
     t: ones,
     decoderGate: ones,
-    ...(options.selfConditioning ? { selfCondition: tf.zerosLike(z) } : {}),
-    ...(elf.config.selfConditionScaleTokens > 0 ? { selfConditionScale: tf.mul(ones, options.selfConditionScale) as tf.Tensor1D } : {})
+    ...(selfConditioning ? { selfCondition: tf.zerosLike(z) } : {}),
+    ...(elf.config.selfConditionScaleTokens > 0 ? { selfConditionScale: tf.mul(ones, scale) as tf.Tensor1D } : {})
   }))
   const unembedding = { kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"), bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias") }
   return mostLikelyTokens(decoderHead(elf, stream), unembedding).dataSync() as Int32Array
 }
 
 /** Adds the most likely token at every position. The self-conditioning half is zero, at the condition too. */
-export const decode = (options: DecodeOptions): Stage<Sampled, Decoded, BackendError, Backend | Network> =>
+export const decode = (options: DecodeOptions = {}): Stage<Sampled, Decoded, BackendError, Backend | Network> =>
   Stream.mapEffect(Effect.fnUntraced(function*(sampled: Sampled) {
     yield* Effect.yieldNow
     const backend = yield* Backend
-    const { elf } = yield* Network
-    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[options.from ?? "z"], sampled.shape, options))
+    const { elf, process } = yield* Network
+    const { from = "z", selfConditionScale = 1, selfConditioning = process.selfConditioning } = options
+    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[from], sampled.shape, selfConditioning, selfConditionScale))
     return { ...sampled, ids: split(ids, sampled.shape[1]) }
   }))
 

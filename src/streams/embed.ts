@@ -12,7 +12,7 @@ import type { Stage } from "./Stage.ts"
  * else, padding too, sees all valid tokens; a row whose label is dropped hides its condition from the rest.
  * @source `encoder_utils.py`, `build_self_attn_cond_masks`; `train_step.py`, label drop
  */
-export const writeEncoderMask = (row: LabelledSequence, out: Float32Array): void => {
+const writeEncoderMask = (row: LabelledSequence, out: Float32Array): void => {
   const { conditionLength, ids: { length: positions }, labelDropped, length } = row
   for (let query = 0; query < positions; query++) {
     const first = query >= conditionLength && labelDropped ? conditionLength : 0
@@ -32,13 +32,20 @@ export const encoderMask = (rows: ReadonlyArray<LabelledSequence>, positions: nu
   return masks
 }
 
-const embedRows = Effect.fnUntraced(function*(rows: ReadonlyArray<LabelledSequence>) {
-  yield* Effect.yieldNow
+/** Latents of at least one row, all of one length, `[B, S, D]`. */
+export const latentsOf = Effect.fnUntraced(function*(rows: ReadonlyArray<LabelledSequence>) {
   const encoder = yield* Encoder
   const length = rows[0]!.ids.length
   const ids = new Int32Array(rows.length * length)
   rows.forEach((row, i) => ids.set(row.ids, i * length))
-  const latents = yield* encoder.embed({ size: rows.length, length, ids, mask: encoderMask(rows, length) })
+  return yield* encoder.embed({ size: rows.length, length, ids, mask: encoderMask(rows, length) })
+})
+
+const embedRows = Effect.fnUntraced(function*(rows: ReadonlyArray<LabelledSequence>) {
+  yield* Effect.yieldNow
+  const encoder = yield* Encoder
+  const latents = yield* latentsOf(rows)
+  const length = rows[0]!.ids.length
   const rowSize = length * encoder.width
   return rows.map((row, i): EmbeddedSequence => ({ ...row, latents: latents.slice(i * rowSize, (i + 1) * rowSize) }))
 })

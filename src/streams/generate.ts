@@ -2,27 +2,33 @@
  * Prompts → answers: the whole of conditional generation as one stage.
  */
 import { Effect, Option, Stream } from "effect"
-import type { RandomSource, Seeded } from "../flow/Random.ts"
-import { sourceOf } from "../flow/Random.ts"
-import type { TimeStep } from "../flow/TimeGrid.ts"
+import { type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
+import { logitNormal, type TimeStep } from "../flow/TimeGrid.ts"
 import type { Backend, BackendError } from "../model/Backend.ts"
-import { Encoder } from "../model/Encoder.ts"
+import type { Encoder } from "../model/Encoder.ts"
 import { Network } from "../model/Network.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { decode, trimAnswer } from "./decode.ts"
-import { encoderMask } from "./embed.ts"
-import { sample, type SampleOptions } from "./sample.ts"
+import { latentsOf } from "./embed.ts"
+import { sample, type SamplerOptions } from "./sample.ts"
 import type { LabelledSequence } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
 
 /** How answers are made. */
-export interface GenerateOptions extends Omit<SampleOptions, "keys" | "condition"> {
-  /** The grid that all rows share. */
-  readonly timeSteps: ReadonlyArray<TimeStep>
-  /** Prompts that go through the network at once; changes no answer. */
-  readonly batchSize: number
-  /** Longest condition in tokens, below the network's length; what is over it is cut off. */
-  readonly maximumCondition: number
+export interface GenerateOptions extends SamplerOptions {
+  /** Time steps of the default grid: logit-normal, drawn by the seed, shared by all rows. Default 32. */
+  readonly steps?: number
+  /** A grid of your own instead. */
+  readonly timeSteps?: ReadonlyArray<TimeStep>
+  /** Prompts that go through the network at once; changes no answer. Default 16. */
+  readonly batchSize?: number
+}
+
+type Resolved = GenerateOptions & { readonly source: RandomSource; readonly timeSteps: ReadonlyArray<TimeStep> }
+
+const resolve = (options: GenerateOptions & Seeded): Resolved => {
+  const source = sourceOf(options)
+  return { ...options, source, timeSteps: options.timeSteps ?? logitNormal({ steps: options.steps ?? 32, source }) }
 }
 
 /** An answer and what it answers. */
@@ -48,30 +54,24 @@ const conditionMask = (rows: ReadonlyArray<LabelledSequence>, length: number): F
   return mask
 }
 
-const embedRows = Effect.fnUntraced(function*(rows: ReadonlyArray<LabelledSequence>, length: number) {
-  const encoder = yield* Encoder
-  const ids = new Int32Array(rows.length * length)
-  rows.forEach((row, i) => ids.set(row.ids, i * length))
-  return yield* encoder.embed({ size: rows.length, length, ids, mask: encoderMask(rows, length) })
-})
-
-const lastState = (rows: ReadonlyArray<LabelledSequence>, latents: Float32Array, length: number, source: RandomSource, options: GenerateOptions) =>
+const lastState = (rows: ReadonlyArray<LabelledSequence>, latents: Float32Array, length: number, options: Resolved) =>
   Stream.fromIterable(options.timeSteps, { chunkSize: 1 }).pipe(
-    sample({ ...options, source, keys: rows.map(({ index }) => index), condition: { latents, mask: conditionMask(rows, length) } }),
+    sample({ ...options, keys: rows.map(({ index }) => index), condition: { latents, mask: conditionMask(rows, length) } }),
     Stream.filter(({ step }) => step.last),
     decode(options),
     Stream.runLast,
     Effect.map(Option.getOrThrow)
   )
 
-const generateBatch = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>, first: number, source: RandomSource, options: GenerateOptions) {
+const generateBatch = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>, first: number, options: Resolved) {
   const tokenizer = yield* Tokenizer
-  const { elf: { config: { length } } } = yield* Network
+  const { elf: { config: { length } }, process } = yield* Network
+  const maximum = Math.min(options.maximumCondition ?? process.maximumCondition, length - 1)
   const { endOfSequenceId, padId } = tokenizer
   const encoded = yield* tokenizer.encodeBatch(prompts)
-  const rows = encoded.map((ids, i) => conditionRow(ids, first + i, length, options.maximumCondition, padId))
-  const { ids } = yield* lastState(rows, yield* embedRows(rows, length), length, source, options)
-  const trim = { conditionLengths: rows.map((row) => row.conditionLength), maximumLength: length - options.maximumCondition, endOfSequenceId, padId }
+  const rows = encoded.map((ids, i) => conditionRow(ids, first + i, length, maximum, padId))
+  const { ids } = yield* lastState(rows, yield* latentsOf(rows), length, options)
+  const trim = { conditionLengths: rows.map((row) => row.conditionLength), maximumLength: length - maximum, endOfSequenceId, padId }
   return yield* Effect.forEach(prompts, (prompt, i) => {
     const answer = trimAnswer(ids[i]!, i, trim)
     return Effect.map(tokenizer.decode(answer), (text): Generated => ({
@@ -91,14 +91,14 @@ const generateBatch = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>
 export const generate = (
   options: GenerateOptions & Seeded
 ): Stage<string, Generated, BackendError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
-  const source = sourceOf(options)
+  const resolved = resolve(options)
   return <E0, R0>(upstream: Stream.Stream<string, E0, R0>) =>
     upstream.pipe(
-      Stream.grouped(options.batchSize),
+      Stream.grouped(options.batchSize ?? 16),
       Stream.mapAccumEffect(
         () => 0,
         (first: number, prompts: ReadonlyArray<string>) =>
-          Effect.map(generateBatch(prompts, first, source, options), (answers) => [first + prompts.length, answers] as const)
+          Effect.map(generateBatch(prompts, first, resolved), (answers) => [first + prompts.length, answers] as const)
       )
     )
 }

@@ -4,10 +4,11 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Stream } from "effect"
 import { rows, type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
-import type { Problem, Solver, State } from "../flow/Solver.ts"
+import { type Problem, sde, type Solver, type State } from "../flow/Solver.ts"
 import type { TimeStep } from "../flow/TimeGrid.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { Elf } from "../model/Elf.ts"
+import type { FlowProcess } from "../model/FlowProcess.ts"
 import { Network } from "../model/Network.ts"
 import { restoreCondition } from "../model/SelfConditioning.ts"
 import { type Condition, type FieldOptions, tensorAlgebra, velocityField } from "../model/VelocityField.ts"
@@ -21,14 +22,31 @@ export interface SampleCondition {
   readonly mask: Float32Array
 }
 
-/** What to sample and how. */
-export interface SampleOptions extends FieldOptions {
-  readonly solver: Solver
+/** How rows are sampled, whichever they are. */
+export interface SamplerOptions extends Partial<FlowProcess> {
+  /** Default: the reference's SDE sampler with churn γ = `gamma`. */
+  readonly solver?: Solver
+  /** γ of the default solver, ≥ 0. Default 1.5; 0 is plain Euler. */
+  readonly gamma?: number
+  /** w: strength of self-conditioning guidance. Default 1, none. */
+  readonly selfConditionScale?: number
+  /** s: strength of classifier-free guidance on the condition. Default 1, none. */
+  readonly guidanceScale?: number
+}
+
+/** What to sample and how. The noise process is the network's, unless an option says otherwise. */
+export interface SampleOptions extends SamplerOptions {
   /** The key of each row's draws: B distinct integers. A row's sample depends on its key, not on its neighbours. */
   readonly keys: ReadonlyArray<number>
-  /** Standard deviation of the noise at t = 0. */
-  readonly noiseScale: number
   readonly condition?: SampleCondition
+}
+
+/** The options with the network's process filled in. */
+type Resolved = SampleOptions & FieldOptions & Pick<FlowProcess, "noiseScale"> & { readonly solver: Solver }
+
+const resolve = (process: FlowProcess, options: SampleOptions): Resolved => {
+  const { gamma = 1.5, noiseScale = process.noiseScale } = options
+  return { ...process, selfConditionScale: 1, guidanceScale: 1, solver: sde({ gamma, noiseScale }), ...options }
 }
 
 /** The state after `step`: host arrays. */
@@ -48,12 +66,12 @@ interface HostState {
 }
 
 /** z at t = 0. @source `generation.py`, the initial `z` */
-const initialNoise = (source: RandomSource, { keys, noiseScale }: SampleOptions, width: number): Float32Array =>
+const initialNoise = (source: RandomSource, { keys, noiseScale }: Resolved, width: number): Float32Array =>
   rows(source.normal, { purpose: "initialNoise", indices: keys }, width).map((x) => Math.fround(x * Math.fround(noiseScale)))
 
-const shapeOf = ({ config }: Elf, options: SampleOptions): [number, number, number] => [options.keys.length, config.length, config.textWidth]
+const shapeOf = ({ config }: Elf, options: Resolved): [number, number, number] => [options.keys.length, config.length, config.textWidth]
 
-const problem = (elf: Elf, source: RandomSource, options: SampleOptions): Problem<tf.Tensor3D> => {
+const problem = (elf: Elf, source: RandomSource, options: Resolved): Problem<tf.Tensor3D> => {
   const shape = shapeOf(elf, options)
   const upload = (data: Float32Array) => tf.tensor3d(data, shape)
   const condition: Condition | undefined = options.condition && {
@@ -68,14 +86,14 @@ const problem = (elf: Elf, source: RandomSource, options: SampleOptions): Proble
   }
 }
 
-const startState = (elf: Elf, source: RandomSource, options: SampleOptions, restore: (z: tf.Tensor3D) => tf.Tensor3D): State<tf.Tensor3D> => {
+const startState = (elf: Elf, source: RandomSource, options: Resolved, restore: (z: tf.Tensor3D) => tf.Tensor3D): State<tf.Tensor3D> => {
   const shape = shapeOf(elf, options)
   const z = tf.tensor3d(initialNoise(source, options, shape[1] * shape[2]), shape)
   return { z: restore(z), prediction: restore(tf.zerosLike(z)) }
 }
 
 /** One solver step: host state in, host state out. */
-const advance = (elf: Elf, source: RandomSource, options: SampleOptions, state: HostState | undefined, step: TimeStep): Sampled => {
+const advance = (elf: Elf, source: RandomSource, options: Resolved, state: HostState | undefined, step: TimeStep): Sampled => {
   const shape = shapeOf(elf, options)
   const posed = problem(elf, source, options)
   const upload = (data: Float32Array) => tf.tensor3d(data, shape)
@@ -98,8 +116,8 @@ export const sample = (options: SampleOptions & Seeded): Stage<TimeStep, Sampled
     Effect.fnUntraced(function*(state: HostState | undefined, step: TimeStep) {
       yield* Effect.yieldNow
       const backend = yield* Backend
-      const { elf } = yield* Network
-      const sampled = yield* backend.kernel("sample", () => advance(elf, source, options, state, step))
+      const { elf, process } = yield* Network
+      const sampled = yield* backend.kernel("sample", () => advance(elf, source, resolve(process, options), state, step))
       return [sampled as HostState | undefined, [sampled]] as const
     })
   )

@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
 import { EngineError, load, reasonOf } from "../../engine/index.mjs"
-import { EngineUnavailableError } from "./errors.ts"
+import type { EngineUnavailableError } from "./errors.ts"
 import { type BackendFields, makeBackend, unavailable } from "./make.ts"
 
 const toUnavailable = (thrown: unknown): EngineUnavailableError =>

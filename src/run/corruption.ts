@@ -1,5 +1,7 @@
 /**
  * A run file's noise process as the stages' options.
+ *
+ * @since 0.1.0
  */
 import { logitNormal, type TimeDistribution, uniform } from "../flow/TimeDistribution.ts"
 import type { RunConfig } from "../io/index.ts"

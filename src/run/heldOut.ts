@@ -1,5 +1,7 @@
 /**
  * The held-out loss: always the same rows with the same noise, so that two values compare.
+ *
+ * @since 0.1.0
  */
 import { Effect, Stream } from "effect"
 import { keyed } from "../flow/Random.ts"

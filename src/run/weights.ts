@@ -1,13 +1,13 @@
 /**
- * Weights from disk as layers: the encoder that a run names, the network that a checkpoint holds.
+ * Weights from disk: the encoder that a run names, the tensors that a checkpoint holds.
+ *
+ * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
 import { join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Checkpoint, RunConfig, T5Folder } from "../io/index.ts"
 import { Encoder } from "../model/Encoder.ts"
-import { parameterShapes } from "../model/ModelConfig.ts"
-import { Network } from "../model/Network.ts"
 import type { HostTensor } from "../model/Parameters.ts"
 
 /** The folder of the models that ship with the package. */
@@ -28,7 +28,7 @@ export class EncoderError extends Schema.TaggedError<EncoderError>()("EncoderErr
 }
 
 /** The folder of a run's encoder. */
-export const encoderFolder = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, EncoderError> => {
+const encoderFolder = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, EncoderError> => {
   if (path !== undefined) return Effect.succeed(path)
   const folder = name === undefined ? undefined : shippedEncoders[name]
   return folder === undefined
@@ -72,13 +72,4 @@ export const readSection = Effect.fnUntraced(function*(
   yield* checkpoint.expect(section, Object.fromEntries(shapes))
   const tensors = yield* checkpoint.section(section)
   return Array.from(shapes, ([name, shape]): HostTensor => ({ name, shape, data: Float32Array.from(tensors.get(name)!.data) }))
-})
-
-/** A checkpoint opened for inference: its configuration, and the network with the averaged weights where it has them. */
-export const openForInference = Effect.fnUntraced(function*(path: string) {
-  const checkpoint = yield* Checkpoint.read(path)
-  const run = yield* checkpointConfig(checkpoint)
-  const section = checkpoint.sections.includes("ema") ? "ema" : "model"
-  const tensors = yield* readSection(checkpoint, section, parameterShapes(run.model))
-  return { checkpoint, run, network: Network.layer({ config: run.model, tensors }) }
 })

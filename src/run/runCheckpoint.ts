@@ -1,5 +1,7 @@
 /**
  * A training state as a checkpoint, and back.
+ *
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { Checkpoint, type RunConfig } from "../io/index.ts"

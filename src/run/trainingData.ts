@@ -1,5 +1,7 @@
 /**
  * The data half of a run: from parquet files to batches of latents.
+ *
+ * @since 0.1.0
  */
 import { Effect, Schema, Stream } from "effect"
 import { keyed } from "../flow/Random.ts"

@@ -1,0 +1,33 @@
+/**
+ * Embedded Language Flows as typed streams: the public surface, room by room.
+ *
+ * @since 0.1.0
+ */
+export {
+  ArgumentError, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
+} from "./flow/index.ts"
+export {
+  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, Encoder, type EncoderRows, type Engine,
+  EngineUnavailableError, Initialization, KernelError, type LatentNormalization, LearningRate, Loss, MaskedTokens,
+  ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, snapshot, T5Encoder, type T5Weights, TokenizeError,
+  Tokenizer, type TrainSnapshot, type TrainStart, TrainState, type TrainStateFields, VelocityField
+} from "./model/index.ts"
+export {
+  batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
+  type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
+  type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
+  type LatentBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
+  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, selfCondition,
+  type SelfConditionedBatch, type Sequence, shiftLeft, shuffle, splitCondition, type Stage, StaleBatchError,
+  type StepMetrics, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainOptions,
+  trimAnswer, type TrimOptions
+} from "./streams/index.ts"
+export {
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,
+  Safetensors, T5Folder
+} from "./io/index.ts"
+export {
+  corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
+  NoDataError, Pretrained, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions,
+  timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+} from "./run/index.ts"

@@ -1,0 +1,28 @@
+/**
+ * The network, its encoder and its optimiser: services that stages use, and the pure functions behind them.
+ *
+ * @since 0.1.0
+ */
+export {
+  Backend,
+  type BackendError,
+  type BackendFields,
+  type Engine,
+  EngineUnavailableError,
+  KernelError,
+  OutOfMemoryError
+} from "./Backend.ts"
+export * as Elf from "./Elf.ts"
+export { Encoder, type EncoderRows, type LatentNormalization, type T5Weights } from "./Encoder.ts"
+export * as Initialization from "./Initialization.ts"
+export * as LearningRate from "./LearningRate.ts"
+export * as Loss from "./Loss.ts"
+export * as MaskedTokens from "./MaskedTokens.ts"
+export * as ModelConfig from "./ModelConfig.ts"
+export { type ElfWeights, Network } from "./Network.ts"
+export * as Optimizer from "./Optimizer.ts"
+export * as Parameters from "./Parameters.ts"
+export * as T5Encoder from "./T5Encoder.ts"
+export { TokenizeError, Tokenizer } from "./Tokenizer.ts"
+export { snapshot, type TrainSnapshot, type TrainStart, TrainState, type TrainStateFields } from "./TrainState.ts"
+export * as VelocityField from "./VelocityField.ts"
