@@ -1,11 +1,13 @@
 /**
  * Muon with a Nesterov-Adam companion, and AdamW: one update of all parameters, in place.
  *
- * Each rule maps (parameter, gradient, moments) to new values; `step` walks over the parameters and replaces tensors one
- * by one, so at most one parameter is held twice.
+ * Notable: parameters that one rule treats alike are updated together, matrices of one shape as a stack and everything
+ * else as one long vector. A small network has hundreds of parameters, and starting an operation costs more than running
+ * it on most of them. Traded: a group is held twice while it is updated, which is why large matrices stay alone.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { newtonSchulz } from "./NewtonSchulz.ts"
+import { newtonSchulzBatch } from "./NewtonSchulz.ts"
+import { alikeGroups, type Group, mixedGroups } from "./ParameterGroups.ts"
 import { parameter, type Parameters, replace } from "./Parameters.ts"
 
 /** Which rule updates the parameters, and its constants. */
@@ -24,30 +26,28 @@ export interface OptimizerState {
   updates: number
 }
 
-/** Everything one parameter's rule needs to know about this update. */
+/** What all rules need to know about this update. */
 interface Update {
-  readonly name: string
-  readonly gradient: tf.Tensor
-  /** What the gradient is multiplied by: 1, or less when the global norm is clipped. */
+  /** What gradients are multiplied by: 1, or less when the global norm is clipped. */
   readonly gradientScale: number
   readonly learningRate: number
   /** 1 for the first update. */
   readonly count: number
 }
 
-type Parts = Record<string, tf.Tensor>
+/** A joined group: its parameters, gradients and moments by prefix. */
+type Joined = { readonly value: tf.Tensor; readonly gradient: tf.Tensor } & Readonly<Record<string, tf.Tensor>>
+
+/** What becomes of `value` and of each moment. */
+type Rule = (group: Joined, update: Update) => Record<string, tf.Tensor>
 
 const muonMomentum = 0.95
 const adamEpsilon = 1e-8
 const companion = { beta1: 0.9, beta2: 0.999 }
 
 /** (1 − weight)·from + weight·scale·to: the running average of a scaled gradient. */
-const average = (from: tf.Tensor, to: tf.Tensor, weight: number, scale = 1): tf.Tensor =>
+const average = (from: tf.Tensor, to: tf.Tensor, weight: number, scale: number): tf.Tensor =>
   tf.add(tf.mul(from, 1 - weight), tf.mul(to, weight * scale))
-
-/** Bare kernels are stored `[inputs, outputs]`, linear layers `[outputs, inputs]`. */
-const fanRatio = (name: string, [rows, columns]: [number, number]): number =>
-  name.endsWith(".weight") ? rows / columns : columns / rows
 
 /** Nesterov momentum with both bias corrections. */
 const nesterov = (moment: tf.Tensor, gradient: tf.Tensor, beta: number, { count, gradientScale }: Update): tf.Tensor =>
@@ -56,35 +56,52 @@ const nesterov = (moment: tf.Tensor, gradient: tf.Tensor, beta: number, { count,
     tf.mul(gradient, ((1 - beta) * gradientScale) / (1 - beta ** count))
   )
 
-/** @source `utils/muon_utils.py`, `_muon_update_optax` */
-const muonRule = (value: tf.Tensor, moments: Parameters, update: Update): Parts => {
-  const momentum = average(parameter(moments, `momentum/${update.name}`), update.gradient, 1 - muonMomentum, update.gradientScale)
-  const direction = newtonSchulz(nesterov(momentum, update.gradient, muonMomentum, update) as tf.Tensor2D)
-  const scale = Math.sqrt(Math.max(1, fanRatio(update.name, value.shape as [number, number])))
+/** `scale` is √max(1, outputs / inputs) of the group's matrices. @source `utils/muon_utils.py`, `_muon_update_optax` */
+const muonRule = (scale: number): Rule => ({ gradient, momentum: previous, value }, update) => {
+  const momentum = average(previous!, gradient, 1 - muonMomentum, update.gradientScale)
+  const direction = newtonSchulzBatch(nesterov(momentum, gradient, muonMomentum, update) as tf.Tensor3D)
   return { value: tf.sub(value, tf.mul(direction, update.learningRate * scale)), momentum }
 }
 
 /** @source `utils/muon_utils.py`, `_nesterov_adam_update` */
-const nesterovAdamRule = (value: tf.Tensor, moments: Parameters, update: Update): Parts => {
-  const { count, gradient, gradientScale, learningRate, name } = update
-  const mean = average(parameter(moments, `mean/${name}`), gradient, 1 - companion.beta1, gradientScale)
-  const variance = average(parameter(moments, `variance/${name}`), tf.square(gradient), 1 - companion.beta2, gradientScale ** 2)
+const nesterovAdamRule: Rule = ({ gradient, mean: previousMean, value, variance: previousVariance }, update) => {
+  const { count, gradientScale, learningRate } = update
+  const mean = average(previousMean!, gradient, 1 - companion.beta1, gradientScale)
+  const variance = average(previousVariance!, tf.square(gradient), 1 - companion.beta2, gradientScale ** 2)
   const corrected = tf.sqrt(tf.div(variance, 1 - companion.beta2 ** count))
   const direction = tf.div(nesterov(mean, gradient, companion.beta1, update), tf.add(corrected, adamEpsilon))
   return { value: tf.sub(value, tf.mul(direction, learningRate)), mean, variance }
 }
 
 /** Decoupled weight decay. @source `torch.optim.AdamW` */
-const adamwRule = ({ beta1, beta2, weightDecay }: OptimizerOptions) => (value: tf.Tensor, moments: Parameters, update: Update): Parts => {
-  const { count, gradient, gradientScale, learningRate, name } = update
-  const mean = average(parameter(moments, `mean/${name}`), gradient, 1 - beta1, gradientScale)
-  const variance = average(parameter(moments, `variance/${name}`), tf.square(gradient), 1 - beta2, gradientScale ** 2)
+const adamwRule = ({ beta1, beta2, weightDecay }: OptimizerOptions): Rule => ({ gradient, mean: previousMean, value, variance: previousVariance }, update) => {
+  const { count, gradientScale, learningRate } = update
+  const mean = average(previousMean!, gradient, 1 - beta1, gradientScale)
+  const variance = average(previousVariance!, tf.square(gradient), 1 - beta2, gradientScale ** 2)
   const denominator = tf.add(tf.div(tf.sqrt(variance), Math.sqrt(1 - beta2 ** count)), adamEpsilon)
   const move = tf.mul(tf.div(mean, denominator), learningRate / (1 - beta1 ** count))
   return { value: tf.sub(tf.mul(value, 1 - learningRate * weightDecay), move), mean, variance }
 }
 
+/** Bare kernels are stored `[inputs, outputs]`, linear layers `[outputs, inputs]`. */
+const muonScale = (name: string, [rows, columns]: ReadonlyArray<number>): number =>
+  Math.sqrt(Math.max(1, name.endsWith(".weight") ? rows! / columns! : columns! / rows!))
+
 const usesMuon = (options: OptimizerOptions, shape: ReadonlyArray<number>): boolean => options.kind === "muon" && shape.length === 2
+
+/** The groups of a parameter set, each with its rule and its moments. */
+const plan = (options: OptimizerOptions, parameters: Parameters): ReadonlyArray<readonly [Group, Rule, moments: ReadonlyArray<string>]> => {
+  const names = Object.keys(parameters)
+  const shapeOf = (name: string) => parameter(parameters, name).shape
+  const matrices = names.filter((name) => usesMuon(options, shapeOf(name)))
+  const others = names.filter((name) => !usesMuon(options, shapeOf(name)))
+  const scaleOf = (name: string) => muonScale(name, shapeOf(name))
+  const elementwise = options.kind === "muon" ? nesterovAdamRule : adamwRule(options)
+  return [
+    ...alikeGroups(matrices, parameters, scaleOf).map((group) => [group, muonRule(scaleOf(group.names[0]!)), ["momentum"]] as const),
+    ...mixedGroups(others, parameters).map((group) => [group, elementwise, ["mean", "variance"]] as const)
+  ]
+}
 
 /** Zero moments for `parameters`. They belong to the caller. */
 export const initialState = (options: OptimizerOptions, parameters: Parameters): OptimizerState => {
@@ -101,13 +118,6 @@ export const globalNorm = (gradients: Parameters): number =>
 /** What clipping to `limit` multiplies gradients of global norm `norm` by. */
 export const clipScale = (norm: number, limit: number): number => Math.min(1, limit / (norm + 1e-6))
 
-const applyTo = (parameters: Record<string, tf.Tensor>, moments: Record<string, tf.Tensor>, name: string, parts: Parts) => {
-  for (const [part, tensor] of Object.entries(parts)) {
-    if (part === "value") replace(parameters, name, tensor)
-    else replace(moments, `${part}/${name}`, tensor)
-  }
-}
-
 /** Updates all parameters and moments in place; `parameters` keeps its keys. One synchronous piece of work. */
 export const step = (
   options: OptimizerOptions,
@@ -116,15 +126,17 @@ export const step = (
   gradients: Parameters,
   at: { readonly learningRate: number; readonly gradientScale: number }
 ): void => {
-  const count = state.updates + 1
-  const fallback = options.kind === "muon" ? nesterovAdamRule : adamwRule(options)
-  for (const name of Object.keys(parameters)) {
+  const update = { ...at, count: state.updates + 1 }
+  for (const [group, rule, moments] of plan(options, parameters)) {
     tf.tidy(() => {
-      const value = parameter(parameters, name)
-      const update = { ...at, count, name, gradient: parameter(gradients, name) }
-      const rule = usesMuon(options, value.shape) ? muonRule : fallback
-      applyTo(parameters, state.moments, name, rule(value, state.moments, update))
+      const joined = (tensors: Parameters, prefix = "") => group.join(group.names.map((name) => parameter(tensors, `${prefix}${name}`)))
+      const before = Object.fromEntries(moments.map((moment) => [moment, joined(state.moments, `${moment}/`)]))
+      const after = rule({ value: joined(parameters), gradient: joined(gradients), ...before }, update)
+      for (const [part, tensor] of Object.entries(after)) {
+        const parted = group.part(tensor)
+        group.names.forEach((name, i) => part === "value" ? replace(parameters, name, parted[i]!) : replace(state.moments, `${part}/${name}`, parted[i]!))
+      }
     })
   }
-  state.updates = count
+  state.updates = update.count
 }

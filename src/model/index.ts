@@ -14,6 +14,7 @@ export {
 } from "./Backend.ts"
 export * as Elf from "./Elf.ts"
 export { Encoder, type EncoderRows, type LatentNormalization, type T5Weights } from "./Encoder.ts"
+export { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 export * as Initialization from "./Initialization.ts"
 export * as LearningRate from "./LearningRate.ts"
 export * as Loss from "./Loss.ts"

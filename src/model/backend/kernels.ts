@@ -27,7 +27,8 @@ const portable = (logits: tf.Tensor2D, targets: tf.Tensor1D): SoftmaxLoss => {
   const shifted = tf.sub(logits, tf.max(logits, 1, true))
   const exponentials = tf.exp(shifted)
   const sums = tf.sum(exponentials, 1, true)
-  const hot = tf.oneHot(targets, logits.shape[1], 1, 0, "float32") as tf.Tensor2D
+  // WebAssembly's kernel writes integers whatever type is asked for, so floats are made by a cast.
+  const hot = tf.cast(tf.oneHot(targets, logits.shape[1], 1, 0, "int32"), "float32") as tf.Tensor2D
   const target = tf.sum(tf.mul(shifted, hot), 1)
   return { losses: tf.sub(tf.log(tf.squeeze(sums, [1])), target), gradient: tf.sub(tf.div(exponentials, sums), hot) }
 }
