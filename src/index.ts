@@ -8,19 +8,20 @@ export {
 } from "./flow/index.ts"
 export {
   Backend, type BackendError, type BackendFields, Elf, type ElfWeights, Encoder, type EncoderRows, type Engine,
-  EngineUnavailableError, Initialization, KernelError, type LatentNormalization, LearningRate, Loss, MaskedTokens,
-  ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, snapshot, T5Encoder, type T5Weights, TokenizeError,
-  Tokenizer, type TrainSnapshot, type TrainStart, TrainState, type TrainStateFields, VelocityField
+  EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
+  Loss, MaskedTokens, ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, publishedProcess, snapshot,
+  T5Encoder, type T5Weights, TokenizeError, Tokenizer, type TrainSnapshot, type TrainStart, TrainState,
+  type TrainStateFields, VelocityField
 } from "./model/index.ts"
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
   type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
   type LatentBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
-  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, selfCondition,
-  type SelfConditionedBatch, type Sequence, shiftLeft, shuffle, splitCondition, type Stage, StaleBatchError,
-  type StepMetrics, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainOptions,
-  trimAnswer, type TrimOptions
+  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions,
+  type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle, splitCondition,
+  type Stage, StaleBatchError, type StepMetrics, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair,
+  train, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,
@@ -28,6 +29,6 @@ export {
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
-  NoDataError, Pretrained, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions,
-  timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+  NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
+  samplerOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

@@ -4,12 +4,11 @@
 import { Clock, Effect, Layer, Ref, Schema, Stream } from "effect"
 import { existsSync } from "node:fs"
 import { keyed } from "../flow/Random.ts"
-import { Checkpoint, MetricsLog, type RunConfig } from "../io/index.ts"
+import { Checkpoint, type RunConfig } from "../io/index.ts"
 import { initialParameters } from "../model/Initialization.ts"
 import { Tokenizer } from "../model/Tokenizer.ts"
 import { snapshot, TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions, trainOptions } from "../run/corruption.ts"
-import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
 import { readTrainSnapshot, writeTrainCheckpoint } from "../run/runCheckpoint.ts"
 import { trainingBatches } from "../run/trainingData.ts"
 import { processOf } from "../run/sampling.ts"
@@ -17,9 +16,11 @@ import { encoderLayer } from "../run/weights.ts"
 import type { PackPosition } from "../streams/Sequence.ts"
 import { checkpoint } from "../streams/checkpoint.ts"
 import { corrupt } from "../streams/corrupt.ts"
+import { metrics } from "../streams/metrics.ts"
 import { selfCondition } from "../streams/selfCondition.ts"
 import { type StepMetrics, train } from "../streams/train.ts"
-import { duration, rateSince, readable, report } from "./progress.ts"
+import { report } from "./progress.ts"
+import { type TrainWatch, trainWatch } from "./trainWatch.ts"
 
 /** What a finished run did. */
 export interface TrainSummary {
@@ -67,84 +68,32 @@ const startOf = Effect.fnUntraced(function*({ resume, run }: TrainRequest) {
   return { state: { config, optimizer, from }, step: latest.step, position } as Start
 })
 
-const progressLine = (metrics: StepMetrics, total: number, tokensPerSecond: number, secondsLeft: number): string =>
-  [
-    `step ${metrics.step}/${total}`,
-    `denoiser ${readable(metrics.denoiserLoss)}`,
-    `decoder ${readable(metrics.decoderLoss)}`,
-    `${readable(tokensPerSecond)} tokens/s`,
-    `ETA ${duration(secondsLeft)}`
-  ].join("  ")
-
-/** Averages of the losses since the last line; a batch without rows of a branch does not count for it. */
-const averager = () => {
-  let seen: Array<StepMetrics> = []
-  const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length)
-  return (metrics: StepMetrics, due: boolean): StepMetrics | undefined => {
-    seen.push(metrics)
-    if (!due) return undefined
-    const window = seen
-    seen = []
-    return {
-      ...metrics,
-      loss: mean(window.map(({ loss }) => loss)),
-      denoiserLoss: mean(window.map(({ denoiserLoss }) => denoiserLoss).filter((loss) => loss > 0)),
-      decoderLoss: mean(window.map(({ decoderLoss }) => decoderLoss).filter((loss) => loss > 0))
-    }
-  }
-}
-
-const openLog = (run: RunConfig.RunConfig, step: number) =>
-  run.log.file === undefined ? Effect.succeed(undefined) : MetricsLog.open(run.log.file, step > 0 ? { resumeAfter: step } : {})
+const saver = (run: RunConfig.RunConfig, watch: TrainWatch, last: Ref.Ref<string>) => ({ resume }: StepMetrics) =>
+  Effect.gen(function*() {
+    yield* watch.sync
+    const written = yield* writeTrainCheckpoint(run, { snapshot: snapshot(yield* TrainState), resume })
+    yield* Ref.set(last, written.path)
+  })
 
 const runFrom = Effect.fnUntraced(function*({ run }: TrainRequest, start: Start) {
   const total = run.optimizer.steps * run.optimizer.gradientAccumulation
-  const log = yield* openLog(run, start.step)
-  const state = yield* TrainState
-  const heldOut = yield* heldOutBatches(run)
-  const heldOutLoss = Effect.map(heldOutLosses(heldOut), ({ loss }) => loss)
-  const heldOutBefore = heldOut.length > 0 ? yield* heldOutLoss : undefined
-  if (heldOutBefore !== undefined) yield* report(`held-out loss ${readable(heldOutBefore)} before step ${start.step + 1}`)
-  const last = yield* Ref.make<string>(run.checkpoint.directory)
   const started = yield* Clock.currentTimeMillis
-  const rate = rateSince(started, start.step, total)
-  const average = averager()
-
-  const save = ({ resume }: StepMetrics) =>
-    Effect.gen(function*() {
-      if (log !== undefined) yield* log.sync
-      const written = yield* writeTrainCheckpoint(run, { snapshot: snapshot(state), resume })
-      yield* Ref.set(last, written.path)
-    })
-
-  const watch = (metrics: StepMetrics) =>
-    Effect.gen(function*() {
-      const now = yield* Clock.currentTimeMillis
-      const { perSecond, secondsLeft } = rate(now, metrics.step)
-      const { resume: _, ...numbers } = metrics
-      if (log !== undefined) yield* log.append({ ...numbers, time: now })
-      const averaged = average(metrics, metrics.step % run.log.every === 0 || metrics.step === total)
-      if (averaged !== undefined) yield* report(progressLine(averaged, total, perSecond * metrics.tokens, secondsLeft))
-      if (heldOut.length > 0 && metrics.step % run.log.heldOutEvery === 0 && metrics.step < total) {
-        const loss = yield* heldOutLoss
-        if (log !== undefined) yield* log.append({ step: metrics.step, heldOutLoss: loss })
-        yield* report(`step ${metrics.step}/${total}  held-out loss ${readable(loss)}`)
-      }
-    })
-
+  const watch = yield* trainWatch(run, start.step, total)
+  const heldOutBefore = yield* watch.heldOut(start.step)
+  const last = yield* Ref.make<string>(run.checkpoint.directory)
   const tokens = yield* trainingBatches(run, { from: start.position }).pipe(
     Stream.take(Math.max(0, total - start.step)),
     corrupt({ ...corruptionOptions(run), source: keyed(run.seed) }),
     selfCondition,
     train(trainOptions(run)),
-    Stream.tap(watch),
-    checkpoint({ every: run.checkpoint.every, write: save, step: ({ step }) => step }),
-    Stream.runFold(() => 0, (sum, metrics) => sum + metrics.tokens)
+    metrics(watch),
+    checkpoint({ every: run.checkpoint.every, write: saver(run, watch, last), step: ({ step }) => step }),
+    Stream.runFold(() => 0, (sum, { tokens }) => sum + tokens)
   )
+  const heldOutAfter = yield* watch.heldOut(total)
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
-  const heldOutAfter = heldOut.length > 0 ? yield* heldOutLoss : undefined
   return {
-    steps: state.step,
+    steps: total,
     seconds,
     tokensPerSecond: tokens / Math.max(seconds, 1e-3),
     checkpoint: yield* Ref.get(last),

@@ -38,7 +38,8 @@ import { pinnedPlatforms, tfjsVersion } from "./versions.mjs"
  * @property {ReadonlyArray<Missing>} missing empty where all is well
  */
 
-const oldestNode = [20, 19]
+/** As in `package.json`, `engines`. */
+const oldestNode = [22, 19]
 
 /**
  * Examines the machine: tries the installed engine in a process of its own, and looks for what installing needs.

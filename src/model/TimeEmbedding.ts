@@ -7,9 +7,11 @@ import { linear } from "./Linear.ts"
 import { frequencyWidth } from "./ModelConfig.ts"
 import type { Parameters } from "./Parameters.ts"
 
+/** exp(−ln(period) · i / half), rounded to fp32 where the reference rounds. */
 const frequencies = (width: number, maximumPeriod = 10_000): Float32Array => {
   const half = Math.floor(width / 2)
-  return Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(Math.fround(-Math.log(maximumPeriod) * i) / half)))
+  const decay = Math.fround(-Math.log(maximumPeriod))
+  return Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(Math.fround(decay * i) / half)))
 }
 
 /**

@@ -6,7 +6,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Checkpoint, RunConfig, T5Folder } from "../io/index.ts"
+import { type Checkpoint, RunConfig, T5Folder } from "../io/index.ts"
 import { Encoder } from "../model/Encoder.ts"
 import type { HostTensor } from "../model/Parameters.ts"
 

@@ -2,6 +2,7 @@
  * Prompts → answers: the whole of conditional generation as one stage.
  */
 import { Effect, Option, Stream } from "effect"
+import { requireArgument } from "../flow/errors.ts"
 import { type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
 import { logitNormal, type TimeStep } from "../flow/TimeGrid.ts"
 import type { Backend, BackendError } from "../model/Backend.ts"
@@ -28,7 +29,9 @@ type Resolved = GenerateOptions & { readonly source: RandomSource; readonly time
 
 const resolve = (options: GenerateOptions & Seeded): Resolved => {
   const source = sourceOf(options)
-  return { ...options, source, timeSteps: options.timeSteps ?? logitNormal({ steps: options.steps ?? 32, source }) }
+  const timeSteps = options.timeSteps ?? logitNormal({ steps: options.steps ?? 32, source })
+  requireArgument(timeSteps.at(-1)?.last === true, "generate.timeSteps", "a grid that ends with its last step", timeSteps.length)
+  return { ...options, source, timeSteps }
 }
 
 /** An answer and what it answers. */

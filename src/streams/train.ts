@@ -106,6 +106,8 @@ const applyGradients = (state: TrainStateFields, gradients: Parameters, options:
 const update = (state: TrainStateFields, { gradients, loss }: LossAndGradients, options: TrainOptions): Applied => {
   if (!Number.isFinite(loss)) return "diverged"
   if (options.gradientAccumulation === 1) return applyGradients(state, gradients, options)
+  const norm = globalNorm(gradients)
+  if (!Number.isFinite(norm)) return { norm }
   accumulate(state, gradients, 1 / options.gradientAccumulation)
   if ((state.step + 1) % options.gradientAccumulation !== 0) return "accumulating"
   const applied = applyGradients(state, state.accumulated, options)

@@ -1,0 +1,56 @@
+/**
+ * What a training run tells as it goes: metrics to its log, progress lines and held-out losses to the terminal.
+ */
+import { Clock, Effect } from "effect"
+import { MetricsLog, type RunConfig } from "../io/index.ts"
+import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
+import type { StepMetrics } from "../streams/train.ts"
+import { duration, type Rate, rateSince, readable, report } from "./progress.ts"
+
+const progressLine = (window: StepMetrics, total: number, { perSecond, secondsLeft }: Rate): string =>
+  [
+    `step ${window.step}/${total}`,
+    `denoiser ${readable(window.denoiserLoss)}`,
+    `decoder ${readable(window.decoderLoss)}`,
+    `${readable(perSecond * window.tokens)} tokens/s`,
+    `ETA ${duration(secondsLeft)}`
+  ].join("  ")
+
+/** The log of a run that has one; a resumed run goes on behind its step. */
+const openLog = ({ log }: RunConfig.RunConfig, step: number) =>
+  log.file === undefined ? Effect.succeed(undefined) : MetricsLog.open(log.file, step > 0 ? { resumeAfter: step } : {})
+
+/**
+ * Opens the log and prepares the held-out rows of a run that begins behind `step` and ends with `total`. The result is
+ * what the stage `metrics` takes, and more.
+ */
+export const trainWatch = Effect.fnUntraced(function*(run: RunConfig.RunConfig, step: number, total: number) {
+  const log = yield* openLog(run, step)
+  const batches = yield* heldOutBatches(run)
+  const rate = rateSince(yield* Clock.currentTimeMillis, step, total)
+  const append = (metrics: MetricsLog.StepMetrics) => log === undefined ? Effect.void : log.append(metrics)
+
+  /** Says the held-out loss of the weights after `at` steps; undefined without held-out files. */
+  const heldOut = Effect.fnUntraced(function*(at: number) {
+    if (batches.length === 0) return undefined
+    const { loss } = yield* heldOutLosses(batches)
+    yield* report(`step ${at}/${total}  held-out loss ${readable(loss)}`)
+    return loss
+  })
+
+  const write = ({ resume: _, ...metrics }: StepMetrics) =>
+    Effect.gen(function*() {
+      yield* append({ ...metrics, time: yield* Clock.currentTimeMillis })
+      if (metrics.step % run.log.heldOutEvery !== 0 || metrics.step === total) return
+      const loss = yield* heldOut(metrics.step)
+      if (loss !== undefined) yield* append({ step: metrics.step, heldOutLoss: loss })
+    })
+
+  const reportWindow = (window: StepMetrics) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => report(progressLine(window, total, rate(now, window.step))))
+
+  return { every: Math.min(run.log.every, total), write, report: reportWindow, heldOut, sync: log === undefined ? Effect.void : log.sync }
+})
+
+/** What {@link trainWatch} gives. */
+export type TrainWatch = Effect.Success<ReturnType<typeof trainWatch>>
