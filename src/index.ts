@@ -17,11 +17,11 @@ export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
   type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
-  type LatentBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
-  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions,
-  type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle, splitCondition,
-  type Stage, StaleBatchError, type StepMetrics, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair,
-  train, type TrainOptions, trimAnswer, type TrimOptions
+  type LatentBatch, metrics, type MetricsOptions, pack, type PackOptions, packPairs, type PackPairsOptions,
+  type PackPosition, PackResumeError, padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled,
+  type SampleOptions, type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft,
+  shuffle, splitCondition, type Stage, StaleBatchError, type StepMetrics, type TextPair, type Texts, tokenize,
+  tokenizePairs, type TokenPair, train, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,

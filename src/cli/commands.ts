@@ -7,6 +7,7 @@ import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
+import { convertCommand } from "./convertCommand.ts"
 import { inferFiles, type InferSummary } from "./inferFiles.ts"
 import { checkpoint, json, runFile, samplerChange, samplerFlags } from "./options.ts"
 import { printResult } from "./print.ts"
@@ -139,5 +140,5 @@ const inferCommand = Command.make("infer", {
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
-  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand])
+  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, convertCommand])
 )

@@ -28,7 +28,8 @@ type SamplerFlags = {
   readonly seed: Option.Option<number>
 }
 
-const given = <K extends string, A>(key: K, value: Option.Option<A>): { [key in K]?: A } =>
+/** `{ [key]: value }` for an option that was given, nothing for one that was not. */
+export const given = <K extends string, A>(key: K, value: Option.Option<A>): { [key in K]?: A } =>
   (Option.isSome(value) ? { [key]: value.value } : {}) as { [key in K]?: A }
 
 /** The options that were given. */

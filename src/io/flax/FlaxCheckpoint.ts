@@ -18,7 +18,7 @@ type Weights = ForeignWeights<FlaxFileError>
 const floatTypes: ReadonlyArray<string> = ["F64", "F32", "F16", "BF16"]
 
 /** `[rows, columns]` → `[columns, rows]`. */
-export const transpose = (values: Float32Array, rows: number, columns: number): Float32Array => {
+const transpose = (values: Float32Array, rows: number, columns: number): Float32Array => {
   const result = new Float32Array(values.length)
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!
@@ -27,7 +27,7 @@ export const transpose = (values: Float32Array, rows: number, columns: number): 
 }
 
 /** `blocks_0.attn.qkv.kernel` → `blocks.0.attn.qkv.weight`. */
-export const pytorchName = (path: ReadonlyArray<string>): string =>
+const pytorchName = (path: ReadonlyArray<string>): string =>
   path.map((part, i) => part.replace(/^blocks_(\d+)$/, "blocks.$1").replace(/^kernel$/, i === path.length - 1 ? "weight" : "kernel")).join(".")
 
 const tensorOf = (file: FlaxFile.FlaxFile, array: FlaxFile.FlaxArray, path: ReadonlyArray<string>, fail: Fail): ForeignTensor<FlaxFileError> => {

@@ -139,18 +139,21 @@ const number = async (reader: Reader, type: number): Promise<number | bigint> =>
   }
 }
 
-/** A value whose type byte is 0xc0–0xdf. */
+const constant = (reader: Reader, type: number): null | boolean => {
+  if (type === 0xc1) throw reader.fail("badMessage", "byte 0xc1 begins no value", { position: reader.position - 1 })
+  return type === 0xc0 ? null : type === 0xc3
+}
+
+/** A value whose type byte is 0xc0–0xdf: the kinds lie in a row. */
 const long = async (reader: Reader, type: number, depth: number): Promise<MessageValue> => {
-  if (type === 0xc0) return null
-  if (type === 0xc2 || type === 0xc3) return type === 0xc3
-  if (type >= 0xc4 && type <= 0xc6) return bytes(reader, await unsigned(reader, 1 << (type - 0xc4)))
-  if (type >= 0xc7 && type <= 0xc9) return extension(reader, await unsigned(reader, 1 << (type - 0xc7)))
-  if (type >= 0xca && type <= 0xd3) return number(reader, type)
-  if (type >= 0xd4 && type <= 0xd8) return extension(reader, 1 << (type - 0xd4))
-  if (type >= 0xd9 && type <= 0xdb) return text(reader, await unsigned(reader, 1 << (type - 0xd9)))
-  if (type === 0xdc || type === 0xdd) return array(reader, await unsigned(reader, type === 0xdc ? 2 : 4), depth)
-  if (type === 0xde || type === 0xdf) return map(reader, await unsigned(reader, type === 0xde ? 2 : 4), depth)
-  throw reader.fail("badMessage", "byte 0xc1 begins no value", { position: reader.position - 1 })
+  if (type <= 0xc3) return constant(reader, type)
+  if (type <= 0xc6) return bytes(reader, await unsigned(reader, 1 << (type - 0xc4)))
+  if (type <= 0xc9) return extension(reader, await unsigned(reader, 1 << (type - 0xc7)))
+  if (type <= 0xd3) return number(reader, type)
+  if (type <= 0xd8) return extension(reader, 1 << (type - 0xd4))
+  if (type <= 0xdb) return text(reader, await unsigned(reader, 1 << (type - 0xd9)))
+  if (type <= 0xdd) return array(reader, await unsigned(reader, type === 0xdc ? 2 : 4), depth)
+  return map(reader, await unsigned(reader, type === 0xde ? 2 : 4), depth)
 }
 
 const value = async (reader: Reader, depth: number): Promise<MessageValue> => {
