@@ -31,7 +31,7 @@ const tarball = () => join(packed, readdirSync(packed).find((name) => name.endsW
 const results = [
   check("types", "tsc", ["-p", "tsconfig.json"]),
   check("lint", "oxlint", ["--deny-warnings"]),
-  check("dead code", "knip", ["--treat-config-hints-as-errors"]),
+  check("dead code", "knip", []),
   check("build", process.execPath, [join(root, "scripts", "build.mjs")])
     && check("package: npm pack", "npm", ["pack", "--ignore-scripts", "--silent", "--pack-destination", packed])
     && check("package: publint", "publint", ["run", tarball(), "--strict"])
