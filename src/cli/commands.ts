@@ -76,7 +76,7 @@ const engineCommand = Command.make("engine").pipe(Command.withDescription("The t
 const announceEngine = Effect.flatMap(Backend, ({ description }) => report(`engine: ${description}`))
 
 const trainLines = (summary: TrainSummary): ReadonlyArray<string> => [
-  `${summary.steps} steps in ${duration(summary.seconds)}, ${readable(summary.tokensPerSecond)} tokens/s`,
+  `step ${summary.steps} after ${duration(summary.seconds)} at ${readable(summary.tokensPerSecond)} tokens/s`,
   ...(summary.heldOutBefore === undefined || summary.heldOutAfter === undefined ? [] : [`held-out loss ${readable(summary.heldOutBefore)} → ${readable(summary.heldOutAfter)}`]),
   `checkpoint ${summary.checkpoint}`
 ]

@@ -24,7 +24,9 @@ import { type TrainWatch, trainWatch } from "./trainWatch.ts"
 
 /** What a finished run did. */
 export interface TrainSummary {
+  /** Steps of the whole run, those before a resume included. */
   readonly steps: number
+  /** Of this process, held-out losses included. */
   readonly seconds: number
   readonly tokensPerSecond: number
   readonly checkpoint: string

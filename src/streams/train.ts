@@ -147,7 +147,7 @@ const step = (options: TrainOptions) =>
   })
 
 /**
- * Trains on each batch in order and says what it did. Tensors live for one step only, and a step that fails or diverges
+ * Trains on each batch in order and says what it did. Tensors live for one step only, and a step that diverges
  * leaves the state as it was.
  * @source `train_step.py`, `train_step`
  */
