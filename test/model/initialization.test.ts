@@ -1,25 +1,16 @@
 /** Shapes, counts and initial values of the parameters. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { statistics, type StatisticsCase } from "../../bench/parity/cases/initialization.ts"
 import { keyed } from "../../src/flow/Random.ts"
 import { initialParameters, initialT5 } from "../../src/model/Initialization.ts"
 import { feedForwardInner, headSize, type ModelConfig, parameterCount, parameterShapes, presets } from "../../src/model/ModelConfig.ts"
 import type { HostTensor } from "../../src/model/Parameters.ts"
 import { t5Shapes } from "../../src/model/T5Encoder.ts"
+import { testEngine } from "../support/backend.ts"
 import { fixture, fixtureCase } from "../support/fixtures.ts"
+import { assertCase } from "../support/parity.ts"
 import { referenceT5, referenceWeights } from "../support/reference.ts"
-
-interface Statistics {
-  readonly shape: ReadonlyArray<number>
-  readonly mean: number
-  readonly std: number
-  readonly absmax: number
-}
-
-const statistics = ({ data, shape }: HostTensor): Statistics => {
-  const mean = data.reduce((a, b) => a + b, 0) / data.length
-  const variance = data.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, data.length - 1)
-  return { shape, mean, std: Math.sqrt(variance), absmax: data.reduce((a, b) => Math.max(a, Math.abs(b)), 0) }
-}
 
 describe("the published sizes", () => {
   const published = {
@@ -38,20 +29,6 @@ describe("the published sizes", () => {
 })
 
 describe("parameters", () => {
-  for (const name of ["model", "model_variant"]) {
-    it(`of ${name}: the reference's names and shapes`, () => {
-      const { config, tensors } = referenceWeights(name)
-      const recorded = new Map(tensors.map(({ name, shape }) => [name, [...shape]]))
-      const shapes = parameterShapes(config)
-      assert.deepStrictEqual(Object.fromEntries(shapes), Object.fromEntries(recorded))
-    })
-  }
-
-  it("in the reference's order", () => {
-    const { scalars } = fixtureCase<unknown, { readonly param_order: Array<string> }>("model")
-    assert.deepStrictEqual([...parameterShapes(referenceWeights("model").config).keys()], scalars.param_order)
-  })
-
   it("of a T5 encoder: the names and shapes of its published weights", () => {
     const { config, tensors } = referenceT5()
     assert.deepStrictEqual(Object.fromEntries(t5Shapes(config)), Object.fromEntries(tensors.map(({ name, shape }) => [name, [...shape]])))
@@ -62,27 +39,32 @@ describe("parameters", () => {
   })
 })
 
-describe("init_stats", () => {
-  const expected = fixtureCase<unknown, { readonly stats: Readonly<Record<string, Statistics>> }>("init_stats").scalars.stats
+layer(testEngine)("of the reference", (it) => {
+  for (const name of ["model", "model_variant", "t5_weights"]) {
+    it.effect(`${name}: names and shapes`, () => assertCase(name))
+  }
+
+  it.effect("model: in the reference's order", () =>
+    Effect.gen(function*() {
+      const { rows } = yield* assertCase("model")
+      assert.deepStrictEqual(rows.map(({ array }) => array), ["names and shapes", "param_order"])
+      const { scalars } = fixtureCase<unknown, { readonly param_order: Array<string> }>("model")
+      assert.deepStrictEqual([...parameterShapes(referenceWeights("model").config).keys()], scalars.param_order)
+    }))
+
+  it.effect("init_stats: the statistics of every parameter", () =>
+    Effect.gen(function*() {
+      const { rows } = yield* assertCase("init_stats")
+      const { scalars: { stats } } = fixtureCase("init_stats") as StatisticsCase
+      const constant = Object.values(stats).filter(({ std }) => std === 0).length
+      assert.isAbove(constant, 0)
+      assert.strictEqual(rows.length, 1 + constant + 3 * (Object.keys(stats).length - constant))
+    }))
+})
+
+describe("initial parameters", () => {
   const { config } = referenceWeights("model")
   const initial = initialParameters(config, keyed(17))
-
-  it("covers every parameter", () =>
-    assert.deepStrictEqual(initial.map(({ name }) => name).sort(), Object.keys(expected).sort()))
-
-  for (const tensor of initial) {
-    it(tensor.name, () => {
-      const theirs = expected[tensor.name]!
-      const ours = statistics(tensor)
-      assert.deepStrictEqual([...ours.shape], [...theirs.shape])
-      if (theirs.std === 0) return assert.deepStrictEqual([ours.mean, ours.std, ours.absmax], [theirs.mean, 0, theirs.absmax])
-      // Two independent samples of n numbers: five standard errors of the difference of their means and deviations.
-      const five = 5 * theirs.std / Math.sqrt(tensor.data.length)
-      assert.closeTo(ours.mean, theirs.mean, Math.SQRT2 * five)
-      assert.closeTo(ours.std, theirs.std, five)
-      assert.closeTo(ours.absmax / theirs.absmax, 1, 0.5)
-    })
-  }
 
   it("Xavier-uniform matrices stay within their bound, and reach it", () => {
     const matrices = initial.filter(({ name, shape }) => shape.length === 2 && !name.includes("embedder") && !name.startsWith("final_layer"))

@@ -2,67 +2,21 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { gradientsAt, optimizerOptions, type OptimizerSettings } from "../../bench/parity/cases/optimizer.ts"
 import { Backend } from "../../src/model/Backend.ts"
-import { initialAverage, updateAverage } from "../../src/model/Ema.ts"
-import { learningRate, type LearningRateOptions } from "../../src/model/LearningRate.ts"
 import { newtonSchulz } from "../../src/model/NewtonSchulz.ts"
-import { clipScale, globalNorm, initialState, type OptimizerOptions, step } from "../../src/model/Optimizer.ts"
-import { dispose, type Parameters, upload } from "../../src/model/Parameters.ts"
+import { clipScale, initialState, step } from "../../src/model/Optimizer.ts"
+import { dispose, upload } from "../../src/model/Parameters.ts"
 import { testEngine } from "../support/backend.ts"
-import { type Fixture, fixture, fixtureCase } from "../support/fixtures.ts"
-import { assertNear, relativeError } from "../support/tolerances.ts"
-
-interface Settings {
-  readonly optimizer: "muon" | "adamw"
-  readonly weight_decay: number
-  readonly adam_b1: number
-  readonly adam_b2: number
-}
-
-interface Course {
-  readonly lr_used: ReadonlyArray<number>
-  readonly grad_norms: ReadonlyArray<number>
-}
-
-const optimizerCase = (name: string) => fixtureCase<Settings, Course>(name)
-
-const optimizerOptions = (config: Settings): OptimizerOptions => ({
-  kind: config.optimizer,
-  weightDecay: config.weight_decay,
-  beta1: config.adam_b1,
-  beta2: config.adam_b2
-})
-
-/** A parameter without a recorded gradient has gradient 0. */
-const gradientsAt = (recorded: Fixture, index: number, parameters: Parameters): Parameters =>
-  Object.fromEntries(Object.entries(parameters).map(([name, value]) => {
-    const key = `grad${index}.${name}`
-    return [name, recorded.has(key) ? recorded.tensor(key) : tf.zerosLike(value)]
-  }))
-
-const assertParameters = (actual: Parameters, expected: ReadonlyArray<{ readonly name: string; readonly data: Float32Array }>, what: string) => {
-  assert.isAbove(expected.length, 0)
-  for (const { data, name } of expected) assertNear("optimizer", actual[name]!.dataSync(), data, `${what}: ${name}`)
-}
-
-/** The reference's names of our moments. */
-const recordedMoment = (name: string): string => {
-  const [part, ...rest] = name.split("/")
-  const theirs = { momentum: "momentum_buffer", mean: "exp_avg", variance: "exp_avg_sq" }[part!]
-  return `state.${rest.join("/")}.${theirs}`
-}
+import { fixture, fixtureCase } from "../support/fixtures.ts"
+import { assertCase } from "../support/parity.ts"
+import { relativeError } from "../support/tolerances.ts"
 
 layer(testEngine)("one update", (it) => {
   it.effect("newton_schulz: square, wide, tall, nearly square, zero", () =>
     Effect.gen(function*() {
-      const backend = yield* Backend
-      const recorded = fixture("newton_schulz")
-      const before = yield* backend.live
-      for (const name of ["0", "1", "2", "3", "4", "_zero"]) {
-        const actual = yield* backend.kernel(name, () => newtonSchulz(recorded.tensor(`in${name}`)).dataSync())
-        assertNear("optimizer", actual, recorded.floats(`out${name}`), `newton_schulz: ${name}`)
-      }
-      assert.strictEqual(yield* backend.live, before)
+      const { rows } = yield* assertCase("newton_schulz")
+      assert.deepStrictEqual(rows.map(({ array }) => array).sort(), ["out0", "out1", "out2", "out3", "out4", "out_zero"])
     }))
 
   it.effect("Newton–Schulz makes all singular values about 1", () =>
@@ -76,32 +30,16 @@ layer(testEngine)("one update", (it) => {
     }))
 
   for (const name of ["optim_muon", "optim_adamw"]) {
-    it.effect(`${name}: clipping, five updates, moments and moving averages`, () =>
+    it.effect(`${name}: rates, clipping, five updates, moments and moving averages`, () =>
       Effect.gen(function*() {
-        const backend = yield* Backend
-        const recorded = fixture(name)
-        const { config, scalars } = optimizerCase(name)
-        const options = optimizerOptions(config)
-        const before = yield* backend.live
-        yield* backend.kernel(name, () => {
-          const parameters = upload(recorded.group("init."))
-          const state = initialState(options, parameters)
-          const averages = [0.9, 0.9999].map((decay) => ({ decay, average: initialAverage(parameters) }))
-          scalars.lr_used.forEach((rate, i) => {
-            const gradients = gradientsAt(recorded, i, parameters)
-            const norm = globalNorm(gradients)
-            assert.closeTo(norm / scalars.grad_norms[i]!, 1, 1e-6)
-            step(options, parameters, state, gradients, { learningRate: rate, gradientScale: clipScale(norm, 1) })
-            for (const { average, decay } of averages) updateAverage(average, parameters, decay)
-            assertParameters(parameters, recorded.group(`step${i}.`), `${name}: step ${i}`)
-          })
-          assert.strictEqual(state.updates, scalars.lr_used.length)
-          for (const { average, decay } of averages) assertParameters(average, recorded.group(`ema${decay}.`), `${name}: average ${decay}`)
-          const moments = Object.fromEntries(Object.entries(state.moments).map(([key, value]) => [recordedMoment(key), value]))
-          assertParameters(moments, recorded.group("").filter((each) => each.name.startsWith("state.")), `${name}: moments`)
-          for (const held of [parameters, state.moments, ...averages.map(({ average }) => average)]) dispose(held)
-        })
-        assert.strictEqual(yield* backend.live, before)
+        const { rows } = yield* assertCase(name)
+        const count = (prefix: string) => rows.filter(({ array }) => array.startsWith(prefix)).length
+        const each = fixture(name).group("step0.").length
+        assert.isAbove(each, 0)
+        for (const prefix of ["step0.", "step1.", "step2.", "step3.", "step4.", "ema0.9.", "ema0.9999."]) assert.strictEqual(count(prefix), each, prefix)
+        assert.strictEqual(count("grad_norms["), 5)
+        assert.isAtLeast(count("state."), each)
+        assert.strictEqual(count("updates"), 1)
       }))
   }
 
@@ -109,7 +47,7 @@ layer(testEngine)("one update", (it) => {
     Effect.gen(function*() {
       const backend = yield* Backend
       const recorded = fixture("optim_muon")
-      const options = optimizerOptions(optimizerCase("optim_muon").config)
+      const options = optimizerOptions(fixtureCase<OptimizerSettings>("optim_muon").config)
       const unchanged = yield* backend.kernel("idle", () => {
         const parameters = upload(recorded.group("init."))
         const state = initialState(options, parameters)
@@ -122,6 +60,12 @@ layer(testEngine)("one update", (it) => {
       })
       assert.deepStrictEqual(unchanged, { moved: true, worst: 0 })
     }))
+
+  it.effect("lr_schedules: every schedule", () =>
+    Effect.gen(function*() {
+      const { rows } = yield* assertCase("lr_schedules")
+      assert.deepStrictEqual(rows.map(({ array }) => array), Object.keys(fixtureCase<unknown, object>("lr_schedules").scalars))
+    }))
 })
 
 describe("clipping", () => {
@@ -130,19 +74,4 @@ describe("clipping", () => {
     assert.strictEqual(clipScale(0.5, 1), 1)
     assert.strictEqual(clipScale(0, 1), 1)
   })
-})
-
-describe("lr_schedules", () => {
-  interface Schedule {
-    readonly args: readonly [steps: number, warmup: number, peak: number, schedule: LearningRateOptions["schedule"], minimum: number]
-    readonly steps: ReadonlyArray<number>
-    readonly values: ReadonlyArray<number>
-  }
-  const schedules = fixtureCase<unknown, Record<string, Schedule>>("lr_schedules").scalars
-  for (const [name, { args: [steps, warmupSteps, peak, schedule, minimumLearningRate], steps: at, values }] of Object.entries(schedules)) {
-    it(name, () => {
-      const options = { learningRate: peak, schedule, warmupSteps, minimumLearningRate, steps }
-      at.forEach((step, i) => assert.closeTo(learningRate(options, step), values[i]!, 1e-9, `step ${step}`))
-    })
-  }
 })

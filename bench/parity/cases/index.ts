@@ -1,0 +1,41 @@
+/** Which case is run how, by its name. The first pattern that fits decides. */
+import { Effect } from "effect"
+import { NotRun, type RunCase } from "../Finding.ts"
+import { checkpointCase } from "./checkpoints.ts"
+import { checkpointTrajectoryCase } from "./checkpointTrajectory.ts"
+import { collateCase } from "./collate.ts"
+import { encoderCase } from "./encoder.ts"
+import { forwardCase, traceCase } from "./forward.ts"
+import { initializationCase } from "./initialization.ts"
+import { newtonSchulzCase, optimizerCase, schedulesCase } from "./optimizer.ts"
+import { samplingCase } from "./sampling.ts"
+import { trajectoryCase } from "./trajectory.ts"
+import { trainStepCase } from "./trainStep.ts"
+import { unitsCase } from "./units.ts"
+import { encoderWeights, networkWeights, pairedWeights } from "./weights.ts"
+
+const notRun = (why: string): RunCase => () => Effect.fail(new NotRun({ why }))
+
+export const kinds: ReadonlyArray<readonly [name: RegExp, run: RunCase]> = [
+  [/^t5_weights$/, encoderWeights],
+  [/^t5_forward/, encoderCase],
+  [/^model(_|$)/, networkWeights],
+  [/^fwd_trace/, traceCase],
+  [/^fwd_/, forwardCase],
+  [/^collate_/, collateCase],
+  [/^train_/, trainStepCase],
+  [/^optim_/, optimizerCase],
+  [/^newton_schulz/, newtonSchulzCase],
+  [/^lr_schedules/, schedulesCase],
+  [/^traj_/, trajectoryCase],
+  [/^sample_/, samplingCase],
+  [/^units/, unitsCase],
+  [/^init_stats/, initializationCase],
+  [/^ckpt_train_traj/, checkpointTrajectoryCase],
+  [/^ckpt_.*_expected$/, checkpointCase],
+  [/^distill_models/, pairedWeights],
+  [/^distill_/, notRun("distillation is not part of this library yet")]
+]
+
+/** How the case of this name is run; undefined for an unknown one. */
+export const kindOf = (name: string): RunCase | undefined => kinds.find(([pattern]) => pattern.test(name))?.[1]
