@@ -58,15 +58,15 @@ const checkOutputs = (inputs: ReadonlyArray<string>, folder: string) => {
 const rowsOf = (path: string) =>
   Effect.scoped(Effect.map(Parquet.open(path), ({ rowGroups }) => rowGroups.reduce((sum, { rows }) => sum + rows, 0)))
 
-/** Writes a line at most every two seconds. */
-const watcher = (file: string, total: number) =>
+/** Writes a line at most every two seconds, when a batch is complete: its rows come all at once. */
+const watcher = (file: string, total: number, batchSize: number) =>
   Effect.map(Clock.currentTimeMillis, (started) => {
     const rate = rateSince(started, 0, total)
     let shown = started
     return ({ index }: Generated) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const done = index + 1
-        if (now - shown < 2000 && done < total) return Effect.void
+        if (done < total && (done % batchSize !== 0 || now - shown < 2000)) return Effect.void
         shown = now
         const { perSecond, secondsLeft } = rate(now, done)
         return report(`${basename(file)}  row ${done}/${total}  ${readable(perSecond)} rows/s  ETA ${duration(secondsLeft)}`)
@@ -74,7 +74,7 @@ const watcher = (file: string, total: number) =>
   })
 
 const answerFile = Effect.fnUntraced(function*(request: InferRequest, run: RunConfig.RunConfig, choice: SamplerChoice, input: string, output: string) {
-  const watch = yield* watcher(input, yield* rowsOf(input))
+  const watch = yield* watcher(input, yield* rowsOf(input), request.batchSize)
   let tokens = 0
   const written = yield* Parquet.read(input, { column: request.column }).pipe(
     generate(generateOptions(run, choice, request.batchSize)),
