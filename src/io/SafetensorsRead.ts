@@ -6,8 +6,9 @@
 import { Effect, type Scope } from "effect"
 import { endianness } from "node:os"
 import { attempt, type DiskFile } from "./Disk.ts"
-import { fromBrainFloat, fromHalf } from "./halfFloat.ts"
+import { valuesOf } from "./elementValues.ts"
 import { nearest } from "./nearest.ts"
+import { endOfFile, readRange as readBytes } from "./readRange.ts"
 import { failing, headerLength, parseHeader, type TensorInfo } from "./safetensorsHeader.ts"
 import { fromDiskError, SafetensorsError } from "./SafetensorsError.ts"
 
@@ -30,33 +31,9 @@ export interface SafetensorsFile {
   readonly read: (name: string) => Effect.Effect<Tensor, SafetensorsError>
 }
 
-const largestRead = 1 << 30
-
-const readRange = (
-  file: DiskFile,
-  path: string,
-  begin: number,
-  end: number
-): Effect.Effect<Uint8Array<ArrayBuffer>, SafetensorsError> =>
-  Effect.gen(function*() {
-    const bytes = new Uint8Array(end - begin)
-    for (let offset = 0; offset < bytes.length;) {
-      const into = bytes.subarray(offset, offset + largestRead)
-      const read = yield* Effect.mapError(attempt("read", path, () => file.read(into, begin + offset)), fromDiskError(path))
-      if (read === 0) return yield* failing(path)("tooShort", `the file ended at byte ${begin + offset} while being read`)
-      offset += read
-    }
-    return bytes
-  })
-
-const fromInt64 = (values: BigInt64Array, fail: (detail: string) => SafetensorsError): Int32Array => {
-  const data = new Int32Array(values.length)
-  for (let i = 0; i < data.length; i++) {
-    data[i] = Number(values[i])
-    if (BigInt(data[i]!) !== values[i]) throw fail(`element ${i} is ${values[i]}, more than 32 bits hold`)
-  }
-  return data
-}
+const readRange = (file: DiskFile, path: string, begin: number, end: number): Effect.Effect<Uint8Array<ArrayBuffer>, SafetensorsError> =>
+  Effect.mapError(readBytes(file, path, begin, end), (error) =>
+    error.code === endOfFile ? failing(path)("tooShort", "the file ended while being read") : fromDiskError(path)(error))
 
 const checkBooleans = (bytes: Uint8Array, fail: (detail: string) => SafetensorsError): Uint8Array => {
   const wrong = bytes.findIndex((byte) => byte > 1)
@@ -64,33 +41,30 @@ const checkBooleans = (bytes: Uint8Array, fail: (detail: string) => SafetensorsE
   return bytes
 }
 
-const convert = ({ dtype, name }: TensorInfo, bytes: Uint8Array, path: string): Tensor["data"] => {
-  const fail = (detail: string) => failing(path)("badValue", detail, name)
-  const { buffer, byteLength } = bytes
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(buffer, 0, byteLength / 4)
-    case "F16":
-      return fromHalf(new Uint16Array(buffer, 0, byteLength / 2))
-    case "BF16":
-      return fromBrainFloat(new Uint16Array(buffer, 0, byteLength / 2))
-    case "I32":
-      return new Int32Array(buffer, 0, byteLength / 4)
-    case "I64":
-      return fromInt64(new BigInt64Array(buffer, 0, byteLength / 8), fail)
-    case "U8":
-      return bytes
-    case "BOOL":
-      return checkBooleans(bytes, fail)
-    default:
-      throw new SafetensorsError({
-        file: path,
-        tensor: name,
-        reason: "unsupportedType",
-        detail: `the dtype ${dtype} is not read here`,
-        remedy: "convert the tensor to F32, F16, BF16, I32, I64, U8 or BOOL"
-      })
+const numeric = ["F32", "F16", "BF16", "I32", "I64"] as const
+
+const isNumeric = (dtype: string): dtype is typeof numeric[number] => numeric.some((known) => known === dtype)
+
+const convertNumbers = (dtype: typeof numeric[number], bytes: Uint8Array<ArrayBuffer>, fail: (detail: string) => SafetensorsError) => {
+  try {
+    return valuesOf(dtype, bytes)
+  } catch (cause) {
+    throw cause instanceof RangeError ? fail(cause.message) : cause
   }
+}
+
+const convert = ({ dtype, name }: TensorInfo, bytes: Uint8Array<ArrayBuffer>, path: string): Tensor["data"] => {
+  const fail = (detail: string) => failing(path)("badValue", detail, name)
+  if (isNumeric(dtype)) return convertNumbers(dtype, bytes, fail)
+  if (dtype === "U8") return bytes
+  if (dtype === "BOOL") return checkBooleans(bytes, fail)
+  throw new SafetensorsError({
+    file: path,
+    tensor: name,
+    reason: "unsupportedType",
+    detail: `the dtype ${dtype} is not read here`,
+    remedy: "convert the tensor to F32, F16, BF16, I32, I64, U8 or BOOL"
+  })
 }
 
 const attemptSync = <A>(path: string, run: () => A): Effect.Effect<A, SafetensorsError> =>

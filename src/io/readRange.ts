@@ -15,8 +15,11 @@ export const openFile = (path: string): Effect.Effect<DiskFile, DiskError, Scope
     (file) => Effect.promise(() => file.close().catch(() => undefined))
   )
 
+/** The code of the error for a file that is shorter than it was when it was opened. */
+export const endOfFile = "end of file"
+
 const cut = (path: string, position: number) =>
-  new DiskError({ operation: "read", path, code: "end of file", remedy: `the file ends at byte ${position}: fetch or write it again` })
+  new DiskError({ operation: "read", path, code: endOfFile, remedy: `the file ends at byte ${position}: fetch or write it again` })
 
 /** The bytes from `begin` to `end`, which must lie inside the file: the caller has checked both against its size. */
 export const readRange = (
