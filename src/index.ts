@@ -4,24 +4,24 @@
  * @since 0.1.0
  */
 export {
-  ArgumentError, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
+  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export {
   Backend, type BackendError, type BackendFields, Elf, type ElfWeights, Encoder, type EncoderRows, type Engine,
   EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
   Loss, MaskedTokens, ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, publishedProcess, snapshot,
-  T5Encoder, type T5Weights, TokenizeError, Tokenizer, type TrainSnapshot, type TrainStart, TrainState,
+  T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot, type TrainStart, TrainState,
   type TrainStateFields, VelocityField
 } from "./model/index.ts"
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
   type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
-  type LatentBatch, metrics, type MetricsOptions, pack, type PackOptions, packPairs, type PackPairsOptions,
+  type LatentBatch, metrics, type MetricsOptions, type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions,
   type PackPosition, PackResumeError, padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled,
   type SampleOptions, type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft,
-  shuffle, splitCondition, type Stage, StaleBatchError, type StepMetrics, type TextPair, type Texts, tokenize,
-  tokenizePairs, type TokenPair, train, type TrainOptions, trimAnswer, type TrimOptions
+  shuffle, splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions, type TextPair, type Texts, tokenize,
+  tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,

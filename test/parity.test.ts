@@ -113,7 +113,7 @@ layer(testEngine)("a directory", (it) => {
       assert.match(text, /Not all cases passed\.\n$/)
     }))
 
-  it.effect("does not pass over cases that it does not know, that the library cannot run, or whose file is missing", () =>
+  it.effect("does not pass over cases that it does not know, that lack what they need, or whose file is missing", () =>
     Effect.gen(function*() {
       const report = yield* reportOf({
         cases: ["collate_owt", "model", "fwd_mixed"],
@@ -127,7 +127,7 @@ layer(testEngine)("a directory", (it) => {
       const text = table(report)
       assert.match(text, /fwd_mixed: failed: .*fwd_mixed\.safetensors is missing/)
       assert.match(text, /^unknown: surprise: this program knows no such case$/m)
-      assert.match(text, /^not run: distill_other: distillation is not part of this library yet$/m)
+      assert.match(text, /^not run: distill_other: the directory has no student and teacher \(distill_models\)$/m)
     }))
 
   it.effect("does not pass over an array that nothing is compared with, nor over a file that no case owns", () =>

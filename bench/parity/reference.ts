@@ -66,10 +66,10 @@ export const modelConfig = (settings: ModelSettings): ModelConfig => ({
   feedForwardRatio: 4
 })
 
-/** The model of case `name`: its sizes and its weights. */
-export const referenceWeights = (directory: Directory, name: string): ElfWeights => ({
+/** The model of case `name`: its sizes and its weights; those of several models have a `prefix` each. */
+export const referenceWeights = (directory: Directory, name: string, prefix = ""): ElfWeights => ({
   config: modelConfig(directory.fixtureCase<ModelSettings>(name).config),
-  tensors: directory.fixture(name).group("")
+  tensors: directory.fixture(name).group(prefix)
 })
 
 /** The T5 encoder of the training cases. */
@@ -122,15 +122,22 @@ const purposes: ReadonlyArray<readonly [purpose: string, recorded: string]> = [
   ["decoderTime", "decoder_lambda_normal"],
   ["decoderNoise", "decoder_noise_normal"],
   ["selfCondition", "self_cond_uniform"],
-  ["selfConditionScale", "sc_cfg_uniform"]
+  ["selfConditionScale", "sc_cfg_uniform"],
+  // Names of distillation steps.
+  ["time", "t_s_draw"],
+  ["denoiserNoise", "z_noise_normal"],
+  ["selfCondition", "self_cond_coin"],
+  ["teacherTimes", "teacher_times_draw"]
 ]
+
+const coins: ReadonlyArray<string> = ["decoder_active", "self_cond_coin"]
 
 /** The draws of one training step; a purpose without a record cannot be drawn. */
 export const recordedStep = (recordings: Fixture, prefix = ""): Random.RandomSource =>
   Random.recorded(Object.fromEntries(
     purposes.filter(([, name]) => recordings.has(prefix + name)).map(([purpose, name]) => {
       const values = recordings.floats(prefix + name)
-      return [purpose, purpose === "decoderActive" ? coin(values) : values]
+      return [purpose, coins.includes(name) ? coin(values) : values]
     })
   ))
 

@@ -16,6 +16,8 @@ export const tolerances = {
   flow: 1e-6,
   /** What training reads: noisy latents, times, scales, targets. */
   corruption: 5e-6,
+  /** What a teacher's steps imply, whose differences are multiplied by (1 − t) over the length of the student's step. */
+  teacher: 2e-5,
   loss: 2e-6,
   gradient: 2e-5,
   /** Newton–Schulz, and weights after one optimiser's updates with given gradients. */

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { ArgumentError, RecordedDrawError } from "./errors.ts"
+export * as Distillation from "./Distillation.ts"
 export * as Guidance from "./Guidance.ts"
 export * as Path from "./Path.ts"
 export * as Philox from "./Philox.ts"

@@ -1,6 +1,8 @@
 /**
- * The training loss and its gradients: squared velocity error on denoiser rows, cross-entropy on decoder rows, one
- * denominator.
+ * The training loss and its gradients: squared error on denoiser rows, cross-entropy on decoder rows, one denominator.
+ *
+ * In training the error is that of the velocity and the loss a mean over all counted tokens. In distillation the error is
+ * that of the prediction, and the loss a mean over rows of the means of their counted tokens.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { crossEntropy } from "./CrossEntropy.ts"
@@ -9,8 +11,8 @@ import { valueAndGradients } from "./Gradients.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 import { remainingTime } from "./SelfConditioning.ts"
 
-/** Host arrays of one training step. B rows of S positions with D channels. */
-export interface TrainingRows {
+/** Host arrays that both kinds of training step read. B rows of S positions with D channels. */
+interface Rows {
   readonly size: number
   readonly length: number
   readonly width: number
@@ -24,21 +26,34 @@ export interface TrainingRows {
   readonly selfConditionScale?: Float32Array
   /** 1 = decoder row. `[B]` */
   readonly decoderActive: Uint8Array
-  /** Guidance included; read on denoiser rows. `[B, S, D]` */
-  readonly velocityTarget: Float32Array
   /** 1 where the loss counts. `[B, S]` */
   readonly lossMask: Float32Array
   /** Token ids, the decoder's targets. `[B, S]` */
   readonly ids: Int32Array
 }
 
+/** Rows of the flow's own training step. */
+export interface VelocityRows extends Rows {
+  /** Guidance included; read on denoiser rows. `[B, S, D]` */
+  readonly velocityTarget: Float32Array
+}
+
+/** Rows of a step that learns from a teacher. */
+export interface PredictionRows extends Rows {
+  /** The teacher's; read on denoiser rows. `[B, S, D]` */
+  readonly predictionTarget: Float32Array
+}
+
+/** Host arrays of one training step. */
+export type TrainingRows = VelocityRows | PredictionRows
+
 /** Losses of a step. */
 export type Losses = {
-  /** What the gradient is of: (Σ CE + Σ L2) / Σ loss mask. */
+  /** What the gradient is of: (Σ CE + Σ L2) / Σ loss mask, in distillation (Σ row means of CE and L2) / B. */
   readonly loss: number
-  /** Mean squared velocity error a counted token of denoiser rows; NaN-free: 0 without such rows. */
+  /** Mean squared error of denoiser rows, over the same denominator; NaN-free: 0 without such rows. */
   readonly denoiserLoss: number
-  /** Mean cross-entropy in nats a counted token of decoder rows; 0 without such rows. */
+  /** Mean cross-entropy in nats of decoder rows, likewise; 0 without such rows. */
   readonly decoderLoss: number
 }
 
@@ -68,24 +83,43 @@ const select = (data: Float32Array | Int32Array, rows: ReadonlyArray<number>, sh
 const gatherRows = (hidden: tf.Tensor3D, rows: ReadonlyArray<number>): tf.Tensor3D =>
   rows.length === hidden.shape[0] ? hidden : tf.gather(hidden, tf.tensor1d([...rows], "int32"), 0)
 
-/** Σ over counted tokens of the mean squared velocity error. @source `train_step.py`, `l2_per_token` */
-const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Scalar => {
-  const shape = [batch.length, batch.width]
-  const prediction = predictionHead(elf, gatherRows(hidden, rows))
-  const t = select(batch.t, rows, []) as tf.Tensor1D
-  const velocity = tf.div(tf.sub(prediction, select(batch.z, rows, shape)), remainingTime(t, timeEpsilon))
-  const squared = tf.mean(tf.squaredDifference(velocity, select(batch.velocityTarget, rows, shape)), 2)
-  return tf.sum(tf.mul(squared, select(batch.lossMask, rows, [batch.length])))
+const countedTokens = (batch: TrainingRows, row: number): number => sum(batch.lossMask.subarray(row * batch.length, (row + 1) * batch.length))
+
+/** What each token counts in the sums of its branch `[B, S]`. @source `distill_train_step.py`, `pd_per_example` */
+const tokenWeights = (batch: TrainingRows): Float32Array => {
+  if ("velocityTarget" in batch) return batch.lossMask
+  const counts = Float32Array.from({ length: batch.size }, (_, row) => Math.max(1, countedTokens(batch, row)))
+  return batch.lossMask.map((counted, i) => counted / counts[Math.floor(i / batch.length)]!)
 }
 
-/** Σ over counted tokens of the cross-entropy. @source `train_step.py`, `ce_per_token` */
+/** What the sums of the given rows are divided by to be their mean, or 0 without such rows. */
+const weightOf = (batch: TrainingRows, rows: ReadonlyArray<number>): number =>
+  "velocityTarget" in batch ? sum(rows.map((row) => countedTokens(batch, row))) : rows.length
+
+/** Squared errors of velocities or predictions, `[R, S, D]`. @source `train_step.py`, `l2_per_token`; `distill_train_step.py`, `per_dim` */
+const squaredErrors = (prediction: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Tensor => {
+  const shape = [batch.length, batch.width]
+  if ("predictionTarget" in batch) return tf.squaredDifference(prediction, select(batch.predictionTarget, rows, shape))
+  const t = select(batch.t, rows, []) as tf.Tensor1D
+  const velocity = tf.div(tf.sub(prediction, select(batch.z, rows, shape)), remainingTime(t, timeEpsilon))
+  return tf.squaredDifference(velocity, select(batch.velocityTarget, rows, shape))
+}
+
+/** Σ over tokens of the weighted mean squared error. */
+const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Scalar => {
+  const prediction = predictionHead(elf, gatherRows(hidden, rows))
+  const squared = tf.mean(squaredErrors(prediction, batch, rows, timeEpsilon), 2)
+  return tf.sum(tf.mul(squared, select(tokenWeights(batch), rows, [batch.length])))
+}
+
+/** Σ over tokens of the weighted cross-entropy. @source `train_step.py`, `ce_per_token` */
 const decoderSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>): tf.Scalar => {
   const flat = (data: Float32Array | Int32Array) => tf.reshape(select(data, rows, [batch.length]), [-1]) as tf.Tensor1D
   const unembedding = {
     kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"),
     bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias")
   }
-  return crossEntropy(decoderHead(elf, gatherRows(hidden, rows)), unembedding, flat(batch.ids), flat(batch.lossMask))
+  return crossEntropy(decoderHead(elf, gatherRows(hidden, rows)), unembedding, flat(batch.ids), flat(tokenWeights(batch)))
 }
 
 const hidden = (elf: Elf, batch: TrainingRows): tf.Tensor3D => {
@@ -99,9 +133,6 @@ const hidden = (elf: Elf, batch: TrainingRows): tf.Tensor3D => {
     ...(selfConditionScale === undefined ? {} : { selfConditionScale: tf.tensor1d(selfConditionScale) })
   })
 }
-
-const maskedTokens = (batch: TrainingRows, rows: ReadonlyArray<number>): number =>
-  sum(rows.map((row) => sum(batch.lossMask.subarray(row * batch.length, (row + 1) * batch.length))))
 
 interface BranchSums {
   readonly denoiser: tf.Scalar
@@ -119,12 +150,12 @@ const branchSums = (elf: Elf, batch: TrainingRows, timeEpsilon: number): BranchS
 }
 
 const losses = (batch: TrainingRows, denoiser: number, decoder: number): Losses => {
-  const denoiserTokens = maskedTokens(batch, rowsWhere(batch.decoderActive, 0))
-  const decoderTokens = maskedTokens(batch, rowsWhere(batch.decoderActive, 1))
+  const denoiserWeight = weightOf(batch, rowsWhere(batch.decoderActive, 0))
+  const decoderWeight = weightOf(batch, rowsWhere(batch.decoderActive, 1))
   return {
-    loss: (denoiser + decoder) / Math.max(1, denoiserTokens + decoderTokens),
-    denoiserLoss: denoiser / Math.max(1, denoiserTokens),
-    decoderLoss: decoder / Math.max(1, decoderTokens)
+    loss: (denoiser + decoder) / Math.max(1, denoiserWeight + decoderWeight),
+    denoiserLoss: denoiser / Math.max(1, denoiserWeight),
+    decoderLoss: decoder / Math.max(1, decoderWeight)
   }
 }
 
@@ -138,15 +169,15 @@ export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: numbe
 /**
  * Losses and gradients of one batch. Synchronous; call it inside a kernel. A parameter that the batch does not reach has
  * gradient 0.
- * @source `train_step.py`, `train_step`
+ * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
 export const lossAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number): LossAndGradients => {
-  const tokens = Math.max(1, sum(batch.lossMask))
+  const weight = Math.max(1, weightOf(batch, Array.from(batch.decoderActive.keys())))
   let sums: { denoiser: number; decoder: number } = { denoiser: 0, decoder: 0 }
   const total = (): tf.Scalar => {
     const { decoder, denoiser } = branchSums(elf, batch, timeEpsilon)
     sums = { denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! }
-    return tf.div(tf.add(denoiser, decoder), tokens)
+    return tf.div(tf.add(denoiser, decoder), weight)
   }
   const { gradients } = valueAndGradients(elf.parameters, total)
   return { ...losses(batch, sums.denoiser, sums.decoder), gradients }

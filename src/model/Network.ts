@@ -27,7 +27,8 @@ export class Network extends Context.Service<Network, {
     Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
 }
 
-const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeights) {
+/** Puts a network on the device for as long as the scope lives. */
+export const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeights) {
   const backend = yield* Backend
   return yield* Effect.acquireRelease(
     backend.kernel("uploadNetwork", (): Elf => ({ config, parameters: upload(tensors), rope: ropeFor(config) })),

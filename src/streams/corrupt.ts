@@ -32,7 +32,7 @@ export interface CorruptionOptions {
 }
 
 /** A batch with its noise. Rows are decoder or denoiser rows; host arrays. */
-export interface CorruptedBatch extends LatentBatch {
+export interface NoisyBatch extends LatentBatch {
   /** Clean latents, zero at the condition of rows whose label is dropped. `[B, S, D]` */
   readonly clean: Float32Array
   /** The branch's noisy latents. `[B, S, D]` */
@@ -45,13 +45,17 @@ export interface CorruptedBatch extends LatentBatch {
   readonly usesSelfCondition: Uint8Array
   /** w `[B]` */
   readonly selfConditionScale?: Float32Array
-  /** (clean − z) / max(1 − t, timeEpsilon) on denoiser rows, 0 on the others. `[B, S, D]` */
-  readonly velocityTarget: Float32Array
   /** 1 where the loss counts. `[B, S]` */
   readonly lossMask: Float32Array
   readonly timeEpsilon: number
   /** Whether the network is given a self-conditioning half at all. */
   readonly selfConditioning: boolean
+}
+
+/** A noisy batch with the flow's own target. */
+export interface CorruptedBatch extends NoisyBatch {
+  /** (clean − z) / max(1 − t, timeEpsilon) on denoiser rows, 0 on the others. `[B, S, D]` */
+  readonly velocityTarget: Float32Array
 }
 
 const isCondition = (batch: LatentBatch, row: number, position: number): boolean =>

@@ -5,12 +5,12 @@ import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import { evaluateLosses, type Losses } from "../model/Loss.ts"
 import { Network } from "../model/Network.ts"
-import type { SelfConditionedBatch } from "./selfCondition.ts"
 import type { Stage } from "./Stage.ts"
+import type { TrainableBatch } from "./train.ts"
 
 /** The losses of each batch: what `train` would report, with nothing changed. */
-export const evaluate: Stage<SelfConditionedBatch, Losses, BackendError, Backend | Network> = Stream.mapEffect(
-  Effect.fnUntraced(function*(batch: SelfConditionedBatch) {
+export const evaluate: Stage<TrainableBatch, Losses, BackendError, Backend | Network> = Stream.mapEffect(
+  Effect.fnUntraced(function*(batch: TrainableBatch) {
     yield* Effect.yieldNow
     const backend = yield* Backend
     const { elf } = yield* Network

@@ -8,6 +8,7 @@ import type { Elf } from "../model/Elf.ts"
 import { Network } from "../model/Network.ts"
 import { selfConditioning } from "../model/SelfConditioning.ts"
 import type { CorruptedBatch } from "./corrupt.ts"
+import { conditionOnly, flagged, rowsOf } from "./rows.ts"
 import type { Stage } from "./Stage.ts"
 
 /** A batch ready for its training step. The velocity target includes guidance. */
@@ -18,21 +19,8 @@ export interface SelfConditionedBatch extends CorruptedBatch {
   readonly updates: number
 }
 
-const rowsOf = (data: Float32Array, rows: ReadonlyArray<number>, size: number): Float32Array => {
-  const out = new Float32Array(rows.length * size)
-  rows.forEach((row, i) => out.set(data.subarray(row * size, (row + 1) * size), i * size))
-  return out
-}
-
 /** Denoiser rows start from the clean condition and zeros; decoder rows from zeros everywhere. */
-const withoutPrediction = ({ clean, conditionMask, decoderActive, length, width }: CorruptedBatch): Float32Array => {
-  const half = new Float32Array(clean.length)
-  conditionMask.forEach((condition, token) => {
-    if (condition === 0 || decoderActive[Math.floor(token / length)] === 1) return
-    half.set(clean.subarray(token * width, (token + 1) * width), token * width)
-  })
-  return half
-}
+const withoutPrediction = (batch: CorruptedBatch): Float32Array => conditionOnly(batch, (row) => batch.decoderActive[row] === 0)
 
 /** Runs the passes on the rows that use them; returns x̂ and guidance of those rows, on the host. */
 const runPasses = (elf: Elf, batch: CorruptedBatch, rows: ReadonlyArray<number>) => {
@@ -63,7 +51,7 @@ const conditionBatch = Effect.fnUntraced(function*(batch: CorruptedBatch) {
   const { elf, updates } = yield* Network
   if (!batch.selfConditioning) return { ...batch, updates: updates() } as SelfConditionedBatch
   const selfCondition = withoutPrediction(batch)
-  const rows = Array.from(batch.usesSelfCondition.keys()).filter((row) => batch.usesSelfCondition[row] === 1)
+  const rows = flagged(batch.usesSelfCondition, 1)
   if (rows.length === 0) return { ...batch, selfCondition, updates: updates() } as SelfConditionedBatch
   const { guidance, prediction } = yield* backend.kernel("selfCondition", () => runPasses(elf, batch, rows))
   const size = batch.length * batch.width

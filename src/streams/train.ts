@@ -13,6 +13,7 @@ import { TrainState, type TrainStateFields } from "../model/TrainState.ts"
 import type { SelfConditionedBatch } from "./selfCondition.ts"
 import type { PackPosition } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
+import type { TaughtBatch } from "./teach.ts"
 
 /** How a batch becomes an update. */
 export interface TrainOptions extends LearningRateOptions {
@@ -24,6 +25,9 @@ export interface TrainOptions extends LearningRateOptions {
   /** Decay of the weights' moving average, once an update. */
   readonly emaDecay: number
 }
+
+/** What `train` takes: targets of the flow itself, or of a teacher. */
+export type TrainableBatch = SelfConditionedBatch | TaughtBatch
 
 /** What one batch did. */
 export interface StepMetrics {
@@ -115,19 +119,19 @@ const update = (state: TrainStateFields, { gradients, loss }: LossAndGradients, 
   return applied
 }
 
-const trainOn = (state: TrainStateFields, batch: SelfConditionedBatch, options: TrainOptions) => {
+const trainOn = (state: TrainStateFields, batch: TrainableBatch, options: TrainOptions) => {
   const result = lossAndGradients(state.elf, batch, batch.timeEpsilon)
   const { decoderLoss, denoiserLoss, loss } = result
   return { losses: { decoderLoss, denoiserLoss, loss }, applied: update(state, result, options) }
 }
 
 const step = (options: TrainOptions) =>
-  Effect.fnUntraced(function*(batch: SelfConditionedBatch) {
+  Effect.fnUntraced(function*(batch: TrainableBatch) {
     yield* Effect.yieldNow
     const backend = yield* Backend
     const state = yield* TrainState
     const { updates } = state.optimizer
-    if (batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
+    if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
     const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, options))
     const gradientNorm = applied === "diverged" || applied === "accumulating" ? NaN : applied.norm
@@ -149,7 +153,7 @@ const step = (options: TrainOptions) =>
 /**
  * Trains on each batch in order and says what it did. Tensors live for one step only, and a step that diverges
  * leaves the state as it was.
- * @source `train_step.py`, `train_step`
+ * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
-export const train = (options: TrainOptions): Stage<SelfConditionedBatch, StepMetrics, DivergedError | StaleBatchError | BackendError, Backend | TrainState> =>
+export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | BackendError, Backend | TrainState> =>
   Stream.mapEffect(step(options))

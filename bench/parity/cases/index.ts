@@ -1,9 +1,9 @@
 /** Which case is run how, by its name. The first pattern that fits decides. */
-import { Effect } from "effect"
-import { NotRun, type RunCase } from "../Finding.ts"
+import type { RunCase } from "../Finding.ts"
 import { checkpointCase } from "./checkpoints.ts"
 import { checkpointTrajectoryCase } from "./checkpointTrajectory.ts"
 import { collateCase } from "./collate.ts"
+import { distillationCase } from "./distillation.ts"
 import { encoderCase } from "./encoder.ts"
 import { forwardCase, traceCase } from "./forward.ts"
 import { initializationCase } from "./initialization.ts"
@@ -13,8 +13,6 @@ import { trajectoryCase } from "./trajectory.ts"
 import { trainStepCase } from "./trainStep.ts"
 import { unitsCase } from "./units.ts"
 import { encoderWeights, networkWeights, pairedWeights } from "./weights.ts"
-
-const notRun = (why: string): RunCase => () => Effect.fail(new NotRun({ why }))
 
 export const kinds: ReadonlyArray<readonly [name: RegExp, run: RunCase]> = [
   [/^t5_weights$/, encoderWeights],
@@ -34,7 +32,7 @@ export const kinds: ReadonlyArray<readonly [name: RegExp, run: RunCase]> = [
   [/^ckpt_train_traj/, checkpointTrajectoryCase],
   [/^ckpt_.*_expected$/, checkpointCase],
   [/^distill_models/, pairedWeights],
-  [/^distill_/, notRun("distillation is not part of this library yet")]
+  [/^distill_/, distillationCase]
 ]
 
 /** How the case of this name is run; undefined for an unknown one. */

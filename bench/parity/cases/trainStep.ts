@@ -11,6 +11,7 @@ import { corrupt, type CorruptedBatch } from "../../../src/streams/corrupt.ts"
 import { embed, encoderMask } from "../../../src/streams/embed.ts"
 import { batch, dropLabels, type LabelledSequence } from "../../../src/streams/index.ts"
 import { selfCondition, type SelfConditionedBatch } from "../../../src/streams/selfCondition.ts"
+import type { TrainableBatch } from "../../../src/streams/train.ts"
 import type { Directory, Fixture, FixtureCase } from "../Directory.ts"
 import type { Comparison, Finding, RunCase } from "../Finding.ts"
 import { corruptionOptions, type CorruptionSettings, recordedStep, referenceEncoder, referenceWeights } from "../reference.ts"
@@ -79,7 +80,7 @@ const maskFindings = (recorded: Fixture, { prepared, rows }: Prepared): Readonly
 }
 
 /** Numbers that only rows of one branch have: those rows on both sides, or nothing to compare. */
-const branchFinding = (recorded: Fixture, active: Uint8Array, array: string, actual: Float32Array, flag: 0 | 1, quantity: Quantity): Finding => {
+export const branchFinding = (recorded: Fixture, active: Uint8Array, array: string, actual: Float32Array, flag: 0 | 1, quantity: Quantity): Finding => {
   const branch = flag === 1 ? "decoder rows" : "denoiser rows"
   return active.includes(flag)
     ? { array, part: branch, quantity, actual: rowsWhere(actual, active, flag), expected: rowsWhere(recorded.floats(array), active, flag) }
@@ -107,7 +108,7 @@ const corruptionFindings = (recorded: Fixture, corrupted: CorruptedBatch, prepar
 }
 
 /** Losses, their gradients and the gradients' norm. */
-export const lossesOf = (name: string, prepared: SelfConditionedBatch) =>
+export const lossesOf = (name: string, prepared: TrainableBatch) =>
   Effect.gen(function*() {
     const backend = yield* Backend
     const { elf } = yield* Network
@@ -118,7 +119,8 @@ export const lossesOf = (name: string, prepared: SelfConditionedBatch) =>
     })
   })
 
-const lossFindings = (recorded: Fixture, { gradients, losses, norm }: Effect.Success<ReturnType<typeof lossesOf>>): ReadonlyArray<Finding> => {
+/** Losses, gradients and their norm beside what is recorded of them. */
+export const lossFindings = (recorded: Fixture, { gradients, losses, norm }: Effect.Success<ReturnType<typeof lossesOf>>): ReadonlyArray<Finding> => {
   const numbers: ReadonlyArray<readonly [string, number, Quantity]> = [
     ["loss", losses.loss, "loss"],
     ["l2_loss", losses.denoiserLoss, "loss"],

@@ -45,8 +45,8 @@ export const trainOptions = ({ config, scalars }: TrajectoryCase): TrainOptions 
   emaDecay: config.ema_decay1
 })
 
-/** The same rows at every step, keyed by their place in the stream. */
-const batchAt = (recorded: Fixture, step: number): LatentBatch => {
+/** Recorded rows, the same at every step, keyed by their place in the stream. */
+export const batchAt = (recorded: Fixture, step: number): LatentBatch => {
   const [size, length, width] = recorded.shape("x0_encoded") as [number, number, number]
   return {
     size,
