@@ -28,7 +28,8 @@ export {
   Safetensors, T5Folder
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
-  NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
-  samplerOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
+  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, NoDataError, Pretrained, processOf, readTrainSnapshot,
+  roundCorruption, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, TeacherError, teacherWeights,
+  teachOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

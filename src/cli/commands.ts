@@ -1,29 +1,21 @@
 /**
  * The commands: what each is called, which options it takes, and which piece of work it hands them to.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
 import { convertCommand } from "./convertCommand.ts"
+import { distillCommand } from "./distillCommand.ts"
 import { inferFiles, type InferSummary } from "./inferFiles.ts"
-import { checkpoint, json, runFile, samplerChange, samplerFlags } from "./options.ts"
+import { announceEngine, checkpoint, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
-import { trainRun, type TrainSummary } from "./trainRun.ts"
-
-/** A number on the command line is out of its range. */
-class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
-  override get message(): string {
-    return `--${this.option} must be ${this.expected}, not ${this.received}.`
-  }
-}
-
-const requireOption = (holds: boolean, option: string, expected: string, received: unknown) =>
-  holds ? Effect.void : Effect.fail(new OptionError({ option, expected, received: String(received) }))
+import { trainRun } from "./trainRun.ts"
+import type { TrainSummary } from "./trainSteps.ts"
 
 /** The options of a sampler in their ranges: a wrong one is refused before anything is loaded. */
 const checkSampler = (change: ReturnType<typeof samplerChange>) =>
@@ -71,9 +63,6 @@ const installCommand = Command.make("install", {
 ).pipe(Command.withDescription("Install libtensorflow and its binding into the per-user cache"))
 
 const engineCommand = Command.make("engine").pipe(Command.withDescription("The tensor engine"), Command.withSubcommands([installCommand]))
-
-/** The line that says what the program runs on. */
-const announceEngine = Effect.flatMap(Backend, ({ description }) => report(`engine: ${description}`))
 
 const trainLines = (summary: TrainSummary): ReadonlyArray<string> => [
   `step ${summary.steps} after ${duration(summary.seconds)} at ${readable(summary.tokensPerSecond)} tokens/s`,
@@ -140,5 +129,5 @@ const inferCommand = Command.make("infer", {
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
-  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, convertCommand])
+  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, convertCommand])
 )

@@ -3,7 +3,7 @@
  */
 import { Clock, Effect } from "effect"
 import { MetricsLog, type RunConfig } from "../io/index.ts"
-import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
+import type { Losses } from "../model/Loss.ts"
 import type { StepMetrics } from "../streams/train.ts"
 import { duration, type Rate, rateSince, readable, report } from "./progress.ts"
 
@@ -20,20 +20,22 @@ const progressLine = (window: StepMetrics, total: number, { perSecond, secondsLe
 const openLog = ({ log }: RunConfig.RunConfig, step: number) =>
   log.file === undefined ? Effect.succeed(undefined) : MetricsLog.open(log.file, step > 0 ? { resumeAfter: step } : {})
 
+/** How a run's held-out losses are measured; undefined without held-out files. */
+export type HeldOutLoss<E, R> = Effect.Effect<Losses, E, R> | undefined
+
 /**
- * Opens the log and prepares the held-out rows of a run that begins behind `step` and ends with `total`. The result is
- * what the stage `metrics` takes, and more.
+ * Opens the log of a run that begins behind `step` and ends with `total`. The result is what the stage `metrics` takes,
+ * and more.
  */
-export const trainWatch = Effect.fnUntraced(function*(run: RunConfig.RunConfig, step: number, total: number) {
+export const trainWatch = Effect.fnUntraced(function*<E, R>(run: RunConfig.RunConfig, step: number, total: number, heldOutLoss: HeldOutLoss<E, R>) {
   const log = yield* openLog(run, step)
-  const batches = yield* heldOutBatches(run)
   const rate = rateSince(yield* Clock.currentTimeMillis, step, total)
   const append = (metrics: MetricsLog.StepMetrics) => log === undefined ? Effect.void : log.append(metrics)
 
   /** Says the held-out loss of the weights after `at` steps; undefined without held-out files. */
   const heldOut = Effect.fnUntraced(function*(at: number) {
-    if (batches.length === 0) return undefined
-    const { loss } = yield* heldOutLosses(batches)
+    if (heldOutLoss === undefined) return undefined
+    const { loss } = yield* heldOutLoss
     yield* report(`step ${at}/${total}  held-out loss ${readable(loss)}`)
     return loss
   })

@@ -8,12 +8,11 @@ import { join } from "node:path"
 import { Checkpoint, type RunConfig, type Safetensors, type T5Folder } from "../io/index.ts"
 import type { Backend, BackendError } from "../model/Backend.ts"
 import type { Encoder } from "../model/Encoder.ts"
-import { parameterShapes } from "../model/ModelConfig.ts"
 import { Network } from "../model/Network.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { type Generated, generate as generateStage } from "../streams/generate.ts"
 import { samplerChoice, generateOptions, processOf, type SamplerChoice } from "./sampling.ts"
-import { checkpointConfig, type EncoderError, encoderLayer, readSection, shippedModels } from "./weights.ts"
+import { averagedTensors, checkpointConfig, type EncoderError, encoderLayer, shippedModels } from "./weights.ts"
 
 /** What keeps a checkpoint from being opened. */
 export type OpenError = Checkpoint.CheckpointError | RunConfig.RunConfigError
@@ -43,8 +42,7 @@ export const open = (path: string): Effect.Effect<Pretrained, OpenError> =>
   Effect.gen(function*() {
     const checkpoint = yield* Checkpoint.read(path)
     const run = yield* checkpointConfig(checkpoint)
-    const section = checkpoint.sections.includes("ema") ? "ema" : "model"
-    const tensors = yield* readSection(checkpoint, section, parameterShapes(run.model))
+    const tensors = yield* averagedTensors(checkpoint, run.model)
     const network = Network.layer({ config: run.model, tensors, process: processOf(run) })
     const encoder = encoderLayer(run)
     return { step: checkpoint.step, run, network, encoder, layer: Layer.mergeAll(network, encoder, Tokenizer.layer) }

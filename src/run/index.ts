@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 export { corruptionOptions, trainOptions } from "./corruption.ts"
-export { heldOutBatches, heldOutLosses } from "./heldOut.ts"
+export { type DistillationRound, distillationRounds, roundCorruption, TeacherError, teacherWeights, teachOptions } from "./distillation.ts"
+export { distillationLosses, heldOutBatches, heldOutLosses } from "./heldOut.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"

@@ -8,6 +8,7 @@ import { join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Checkpoint, RunConfig, T5Folder } from "../io/index.ts"
 import { Encoder } from "../model/Encoder.ts"
+import { type ModelConfig, parameterShapes } from "../model/ModelConfig.ts"
 import type { HostTensor } from "../model/Parameters.ts"
 
 /** The folder of the models that ship with the package. */
@@ -73,3 +74,7 @@ export const readSection = Effect.fnUntraced(function*(
   const tensors = yield* checkpoint.section(section)
   return Array.from(shapes, ([name, shape]): HostTensor => ({ name, shape, data: Float32Array.from(tensors.get(name)!.data) }))
 })
+
+/** The weights that sampling uses: the moving average, where the checkpoint has it. */
+export const averagedTensors = (checkpoint: Checkpoint.Checkpoint, model: ModelConfig) =>
+  readSection(checkpoint, checkpoint.sections.includes("ema") ? "ema" : "model", parameterShapes(model))

@@ -4,17 +4,10 @@ import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Checkpoint } from "../../src/io/index.ts"
 import { elf } from "./process.ts"
+import { tensorsOf } from "./tensors.ts"
 import { tinyFolder, writeRunFile } from "./tinyRun.ts"
 
 const run = (...arguments_: ReadonlyArray<string>) => Effect.promise(() => elf(arguments_))
-
-/** All tensors of a checkpoint, by section and name. */
-const tensorsOf = (path: string) =>
-  Effect.gen(function*() {
-    const checkpoint = yield* Checkpoint.read(path)
-    const sections = yield* Effect.forEach(checkpoint.sections, (section) => checkpoint.section(section))
-    return sections.flatMap((tensors, i) => Array.from(tensors.values(), ({ data, name }) => [`${checkpoint.sections[i]}/${name}`, Array.from(data)] as const))
-  })
 
 describe("elf train", () => {
   it.effect("trains, logs every step and says where the checkpoint is", () =>

@@ -9,6 +9,7 @@ import type { OptimizerOptions } from "../../src/model/Optimizer.ts"
 import type { HostTensor } from "../../src/model/Parameters.ts"
 import type { T5Config } from "../../src/model/T5Encoder.ts"
 import { Tokenizer } from "../../src/model/Tokenizer.ts"
+import { Teacher } from "../../src/model/Teacher.ts"
 import { TrainState } from "../../src/model/TrainState.ts"
 import type { CorruptionOptions } from "../../src/streams/corrupt.ts"
 import type { EmbeddedSequence, LabelledSequence, LatentBatch } from "../../src/streams/Sequence.ts"
@@ -41,6 +42,9 @@ export const tinyTensors = (config: ModelConfig = tiny): ReadonlyArray<HostTenso
   })
 
 export const tinyNetwork = (config: ModelConfig = tiny) => Network.layer({ config, tensors: tinyTensors(config) })
+
+/** A teacher with the weights that {@link tinyState} starts from. */
+export const tinyTeacher = (config: ModelConfig = tiny) => Teacher.layer({ config, tensors: tinyTensors(config) })
 
 const encoderConfig: T5Config = {
   vocab_size: tiny.vocabulary,
