@@ -40,7 +40,7 @@ export interface TrainCourse<E1, R1, E2, R2> {
 }
 
 /** A new run would mix its checkpoints with those of an earlier one. */
-class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String, key: Schema.String }) {
+export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String, key: Schema.String }) {
   override get message(): string {
     return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another ${this.key}.`
   }

@@ -62,7 +62,7 @@ describe("elf distill", () => {
       assert.include(again.stderr, "--resume")
     })), 120_000)
 
-  it.effect("each round starts from the averaged student of the one before, and its checkpoint samples in its own number of steps", () =>
+  it.effect("each round starts from the averaged student of the one before, and its checkpoint samples in as many steps; what is missing or does not fit is said in a sentence", () =>
     Effect.scoped(Effect.gen(function*() {
       const folder = yield* taughtFolder
       // A warm-up of one step moves nothing in a round of one step: what a round ends with is what it started from.
@@ -79,11 +79,7 @@ describe("elf distill", () => {
       const { code, stderr, stdout } = yield* run("sample", "--checkpoint", last, "--count", "1", "--json")
       assert.strictEqual(code, 0, stderr)
       assert.strictEqual((JSON.parse(stdout) as { readonly choice: { readonly steps: number } }).choice.steps, 2)
-    })), 90_000)
 
-  it.effect("says in one sentence what is missing, and where a teacher does not fit", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const folder = yield* taughtFolder
       const without = yield* run("distill", yield* writeRunFile(folder, "without.json", shared))
       assert.strictEqual(without.code, 1)
       assert.match(without.stderr, /distillation: this section must be given/)

@@ -38,6 +38,29 @@ describe("decode", () => {
       assert.deepInclude(sample, { steps: 32, solver: "sde", gamma: 1.5, selfConditionScale: 3, guidanceScale: 1 })
       assert.strictEqual(seed, 42)
     }))
+  it.effect("fills in the published curriculum where there is a distillation section", () =>
+    Effect.gen(function*() {
+      assert.isUndefined((yield* RunConfig.decode(least)).distillation)
+      const { distillation } = yield* RunConfig.decode({ ...least, distillation: { teacher: "run", stepsPerRound: 5 } })
+      const { rounds, ...rest } = distillation!
+      assert.deepStrictEqual(rounds.map(({ studentSteps, teacherSteps }) => [studentSteps, teacherSteps]), [[16, 4], [8, 8], [4, 16], [2, 32], [1, 64]])
+      assert.deepStrictEqual(rest, {
+        teacher: "run", stepsPerRound: 5, warmupSteps: 0, decoderProbability: 0.2, studentTimes: "logitNormal", teacherTimes: "logitNormal", directory: "distilled"
+      })
+    }))
+  it.effect("problems of a distillation section name the round", () =>
+    Effect.gen(function*() {
+      const distillation = { teacher: "run", stepsPerRound: 5, rounds: [{ studentSteps: 2, teacherSteps: 1 }, { studentSteps: 0, teacherStep: 1 }] }
+      assert.sameMembers([...(yield* problems({ ...least, distillation }))], [
+        "distillation.rounds[1].studentSteps: expected a number greater than or equal to 1, found 0",
+        "distillation.rounds[1].teacherStep: unknown key \"teacherStep\" in distillation.rounds[1]; did you mean \"teacherSteps\"?",
+        "distillation.rounds[1].teacherSteps: this key must be given"
+      ])
+      assert.deepStrictEqual([...(yield* problems({ ...least, distillation: { teacher: "run", stepsPerRound: 5, warmupSteps: 6, rounds: [] } }))], ["distillation.rounds: the list is empty"])
+      assert.deepStrictEqual([...(yield* problems({ ...least, distillation: { teacher: "run", stepsPerRound: 5, warmupSteps: 6 } }))], [
+        "distillation.warmupSteps: 6 is more than distillation.stepsPerRound, 5"
+      ])
+    }))
   it.effect("a decoded configuration decodes to itself", () =>
     check([fc.integer(), fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom("ELF-B", "ELF-M", "ELF-L")], (seed, share, preset) =>
       Effect.gen(function*() {
@@ -115,7 +138,8 @@ describe("decode", () => {
       }
     }))
   it("every key is described, and every default is the one that decoding fills in", () => {
-    const config = Effect.runSync(RunConfig.decode(least)) as unknown as Record<string, unknown>
+    const distillation = { teacher: "run", stepsPerRound: 1 }
+    const config = Effect.runSync(RunConfig.decode({ ...least, distillation })) as unknown as Record<string, unknown>
     for (const { place, description, default: value } of RunConfig.describe()) {
       assert.match(description, /[.;]?.*\.$/, place)
       if (value === undefined || place === "flow.timeDistribution") continue

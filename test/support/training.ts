@@ -1,7 +1,6 @@
 /** Short training runs of the tiny network, and how to compare where they end. */
 import { Effect, Stream } from "effect"
 import { Backend } from "../../src/model/Backend.ts"
-import type { Network } from "../../src/model/Network.ts"
 import { snapshot, TrainState } from "../../src/model/TrainState.ts"
 import { corrupt } from "../../src/streams/corrupt.ts"
 import type { LatentBatch } from "../../src/streams/index.ts"
@@ -37,7 +36,7 @@ export const differences = (a: Snapshot, b: Snapshot): ReadonlyArray<string> => 
 }
 
 /** A run on a fresh state: its metrics and where it ends. */
-export const runOf = <E>(stream: Stream.Stream<StepMetrics, E, Backend | TrainState | Network>) =>
+export const runOf = <E, R>(stream: Stream.Stream<StepMetrics, E, R>) =>
   Effect.gen(function*() {
     const metrics = yield* Stream.runCollect(stream)
     return { metrics, end: yield* takeSnapshot }
