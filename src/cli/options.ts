@@ -1,10 +1,11 @@
 /**
  * Options that several commands share.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Flag } from "effect/cli"
 import { Backend } from "../model/Backend.ts"
 import type { SamplerChoice } from "../run/sampling.ts"
+import { OptionError } from "./errors.ts"
 import { report } from "./progress.ts"
 
 const optional = <A>(flag: Flag.Flag<A>, description: string) => flag.pipe(Flag.withDescription(description), Flag.optional)
@@ -53,13 +54,6 @@ export const checkpoint = Flag.Path("checkpoint").pipe(Flag.withDescription("Che
 
 /** The run file of a command. */
 export const runFile = Argument.Path("run").pipe(Argument.withDescription("Run file, .json or .yaml"))
-
-/** A number on the command line is out of its range. */
-class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
-  override get message(): string {
-    return `--${this.option} must be ${this.expected}, not ${this.received}.`
-  }
-}
 
 /** Fails unless the value of an option `holds`. */
 export const requireOption = (holds: boolean, option: string, expected: string, received: unknown) =>

@@ -1,7 +1,7 @@
 /**
  * The steps of a run, whatever prepares its batches: data, training, progress, held-out loss and checkpoints.
  */
-import { Clock, Effect, Ref, Schema, Stream } from "effect"
+import { Clock, Effect, Ref, Stream } from "effect"
 import { existsSync } from "node:fs"
 import { Checkpoint, type RunConfig } from "../io/index.ts"
 import { snapshot, TrainState } from "../model/TrainState.ts"
@@ -13,6 +13,7 @@ import { metrics } from "../streams/metrics.ts"
 import type { LatentBatch, PackPosition } from "../streams/Sequence.ts"
 import type { Stage } from "../streams/Stage.ts"
 import { type StepMetrics, train, type TrainableBatch } from "../streams/train.ts"
+import { RunFolderError } from "./errors.ts"
 import { type HeldOutLoss, type TrainWatch, trainWatch } from "./trainWatch.ts"
 
 /** What a finished run did. */
@@ -37,13 +38,6 @@ export interface TrainCourse<E1, R1, E2, R2> {
   /** From latents to what `train` takes. */
   readonly prepare: Stage<LatentBatch, TrainableBatch, E1, R1>
   readonly heldOutLoss: HeldOutLoss<E2, R2>
-}
-
-/** A new run would mix its checkpoints with those of an earlier one. */
-export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String, key: Schema.String }) {
-  override get message(): string {
-    return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another ${this.key}.`
-  }
 }
 
 /** Fails if `folder`, which the run file names under `key`, holds checkpoints. */

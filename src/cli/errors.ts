@@ -1,0 +1,18 @@
+/**
+ * What the command line itself refuses.
+ */
+import { Schema } from "effect"
+
+/** A number on the command line is out of its range. */
+export class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
+  override get message(): string {
+    return `--${this.option} must be ${this.expected}, not ${this.received}.`
+  }
+}
+
+/** A new run would mix its checkpoints with those of an earlier one. */
+export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFolderError", { folder: Schema.String, latest: Schema.String, key: Schema.String }) {
+  override get message(): string {
+    return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another ${this.key}.`
+  }
+}
