@@ -27,7 +27,7 @@ const standard = ({ default: value, required }: RunConfig.KeyDescription): strin
 const row = (key: RunConfig.KeyDescription): string =>
   `| \`${key.place.split(".").at(-1)}\` | ${cell(key.description)} | ${cell(key.type)} | ${standard(key)} |`
 
-const isSection = ({ type }: RunConfig.KeyDescription): boolean => type === "section"
+const isSection = ({ type }: RunConfig.KeyDescription): boolean => type === "section" || type === "list of sections"
 
 /** A key that stands in several variants of a section, as one. */
 const merged = (keys: ReadonlyArray<RunConfig.KeyDescription>): RunConfig.KeyDescription => ({

@@ -42,6 +42,8 @@ export interface KeyDescription {
   readonly required: boolean
 }
 
+const listOf = (type: string): string => `list of ${type === "section" ? "sections" : type}`
+
 const typeOf = (ast: SchemaAST.AST): string => {
   switch (ast._tag) {
     case "String":
@@ -53,7 +55,7 @@ const typeOf = (ast: SchemaAST.AST): string => {
     case "Union":
       return [...new Set(ast.types.map(typeOf))].join(" | ")
     case "Arrays":
-      return "list of text"
+      return listOf([...new Set([...ast.elements, ...ast.rest].map(typeOf))].join(" | "))
     default:
       return "section"
   }
@@ -61,6 +63,7 @@ const typeOf = (ast: SchemaAST.AST): string => {
 
 const describeFields = (ast: SchemaAST.AST, prefix: string): ReadonlyArray<KeyDescription> => {
   if (ast._tag === "Union") return ast.types.flatMap((type) => describeFields(type, prefix))
+  if (ast._tag === "Arrays") return ast.rest.flatMap((type) => describeFields(type, prefix))
   if (ast._tag !== "Objects") return []
   return ast.propertySignatures.flatMap(({ name, type }) => {
     const place = `${prefix}${String(name)}`
@@ -130,9 +133,23 @@ const scheduleChecks = ({ flow, optimizer }: RunConfig): ReadonlyArray<Check> =>
   ]
 }
 
+const distillationChecks = ({ distillation }: RunConfig): ReadonlyArray<Check> => {
+  if (distillation === undefined) return []
+  const { stepsPerRound, warmupSteps } = distillation
+  return [[warmupSteps <= stepsPerRound, `distillation.warmupSteps: ${warmupSteps} is more than distillation.stepsPerRound, ${stepsPerRound}`]]
+}
+
+const crossChecks: ReadonlyArray<(config: RunConfig) => ReadonlyArray<Check>> = [
+  ({ model }) => modelChecks(model),
+  ({ encoder }) => encoderChecks(encoder),
+  conditionChecks,
+  scheduleChecks,
+  distillationChecks
+]
+
 /** What the keys must fulfil together. */
 const crossProblems = (config: RunConfig): ReadonlyArray<string> =>
-  [...modelChecks(config.model), ...encoderChecks(config.encoder), ...conditionChecks(config), ...scheduleChecks(config)]
+  crossChecks.flatMap((checks) => checks(config))
     .filter(([holds]) => !holds)
     .map(([, problem]) => problem)
 
@@ -182,13 +199,14 @@ const parsers: Readonly<Record<string, typeof parseJson>> = { ".json": parseJson
 export const mapPaths = (config: RunConfig, change: (path: string) => string): RunConfig => {
   const all = (pattern: RunConfig["data"]["train"]): RunConfig["data"]["train"] =>
     typeof pattern === "string" ? change(pattern) : [change(pattern[0]), ...pattern.slice(1).map(change)]
-  const { encoder, data, checkpoint, log } = config
+  const { encoder, data, checkpoint, distillation, log } = config
   return {
     ...config,
     encoder: encoder.path === undefined ? encoder : { ...encoder, path: change(encoder.path) },
     data: { ...data, train: all(data.train), ...(data.heldOut === undefined ? {} : { heldOut: all(data.heldOut) }) },
     checkpoint: { ...checkpoint, directory: change(checkpoint.directory) },
-    log: log.file === undefined ? log : { ...log, file: change(log.file) }
+    log: log.file === undefined ? log : { ...log, file: change(log.file) },
+    ...(distillation === undefined ? {} : { distillation: { ...distillation, teacher: change(distillation.teacher), directory: change(distillation.directory) } })
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * Defaults are those of the published OpenWebText runs.
  *
- * @source ELF `src/configs/training_configs/train_owt_ELF-B.yml`, `src/configs/config.py`
+ * @source ELF `src/configs/training_configs/train_owt_ELF-B.yml`, `src/configs/config.py`; branch `distillation`,
+ * `src/configs/training_configs/distill_curriculum_ELF-B.yml`
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
@@ -152,6 +153,35 @@ const Sample = Schema.Struct({
   timeGrid: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "Where the steps lie.")
 })
 
+const Round = Schema.Struct({
+  studentSteps: required(AtLeastOne, "Steps from noise to text that the student learns to do with."),
+  teacherSteps: required(AtLeastOne, "Steps of the teacher that one step of the student stands for.")
+})
+
+/** A teacher of 64 steps all along. */
+const publishedRounds: readonly [typeof Round.Type, ...Array<typeof Round.Type>] = [
+  { studentSteps: 16, teacherSteps: 4 },
+  { studentSteps: 8, teacherSteps: 8 },
+  { studentSteps: 4, teacherSteps: 16 },
+  { studentSteps: 2, teacherSteps: 32 },
+  { studentSteps: 1, teacherSteps: 64 }
+]
+
+const Distillation = Schema.Struct({
+  teacher: required(Text, "Checkpoint of the teacher, or folder of its run (the latest is taken); relative to the run file."),
+  rounds: key(Schema.NonEmptyArray(Round), publishedRounds, "The curriculum: each round goes on from the student of the one before; the teacher stays."),
+  stepsPerRound: required(AtLeastOne, "Optimiser steps of a round; instead of optimizer.steps and data.epochs."),
+  warmupSteps: key(Count, 0, "Steps of linear warm-up of each round; at most stepsPerRound."),
+  decoderProbability: key(Share, 0.2, "Share of the rows that train the decoder."),
+  studentTimes: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "How the time is drawn at which a student's step begins."),
+  teacherTimes: key(
+    Schema.Literals(["logitNormal", "uniform", "equal"]),
+    "logitNormal",
+    "Where the teacher's steps lie within the student's: drawn for each row, or equally long."
+  ),
+  directory: key(Text, "distilled", "Folder of the rounds, each a folder of checkpoints; relative to the run file.")
+})
+
 /** The schema itself, before checks across keys. */
 export const RunConfigSchema = Schema.Struct({
   seed: key(Schema.Int, 42, "Every random draw of the run is a function of it."),
@@ -162,7 +192,8 @@ export const RunConfigSchema = Schema.Struct({
   optimizer: required(Optimizer, "How the parameters are updated."),
   checkpoint: section(CheckpointSection, {}, "What is saved, where and when."),
   log: section(Log, {}, "What is reported."),
-  sample: section(Sample, {}, "How texts are written.")
+  sample: section(Sample, {}, "How texts are written."),
+  distillation: optional(Distillation, "Progressive distillation into a network of few steps, for `elf distill`.")
 }).annotate({ identifier: "RunConfig" })
 
 /** A checked run configuration with every default filled in. */
