@@ -29,6 +29,7 @@ export {
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
-  NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
-  samplerOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+  NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot, rowsPerEpoch, type RunPosition,
+  samplerChoice, type SamplerChoice, samplerOptions, ShortRunError, timeSteps, trainingBatches, trainOptions,
+  writeTrainCheckpoint
 } from "./run/index.ts"

@@ -9,6 +9,7 @@ import { initialParameters } from "../model/Initialization.ts"
 import { Tokenizer } from "../model/Tokenizer.ts"
 import { snapshot, TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions, trainOptions } from "../run/corruption.ts"
+import { type PlannedRun, planRun } from "../run/plan.ts"
 import { readTrainSnapshot, writeTrainCheckpoint } from "../run/runCheckpoint.ts"
 import { trainingBatches } from "../run/trainingData.ts"
 import { processOf } from "../run/sampling.ts"
@@ -77,7 +78,7 @@ const saver = (run: RunConfig.RunConfig, watch: TrainWatch, last: Ref.Ref<string
     yield* Ref.set(last, written.path)
   })
 
-const runFrom = Effect.fnUntraced(function*({ run }: TrainRequest, start: Start) {
+const runFrom = Effect.fnUntraced(function*(run: PlannedRun, start: Start) {
   const total = run.optimizer.steps * run.optimizer.gradientAccumulation
   const started = yield* Clock.currentTimeMillis
   const watch = yield* trainWatch(run, start.step, total)
@@ -106,7 +107,8 @@ const runFrom = Effect.fnUntraced(function*({ run }: TrainRequest, start: Start)
 
 /** Trains a run to its last step and says what came of it. */
 export const trainRun = Effect.fnUntraced(function*(request: TrainRequest) {
-  const start = yield* startOf(request)
-  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(request.run) }), encoderLayer(request.run), Tokenizer.layer)
-  return yield* Effect.scoped(runFrom(request, start)).pipe(Effect.provide(layers))
+  const run = yield* planRun(request.run)
+  const start = yield* startOf({ ...request, run })
+  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(run) }), encoderLayer(run), Tokenizer.layer)
+  return yield* Effect.scoped(runFrom(run, start)).pipe(Effect.provide(layers))
 })

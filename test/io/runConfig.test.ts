@@ -87,6 +87,9 @@ describe("decode", () => {
         "data: this key must be given",
         "optimizer: this key must be given"
       ])
+      assert.deepStrictEqual<unknown>(yield* problems({ ...least, optimizer: {} }), [
+        "optimizer.steps: this key must be given, or data.epochs instead"
+      ])
       assert.deepStrictEqual<unknown>(yield* problems({ ...least, model: { preset: "ELF-X" } }), [
         "model.preset: expected \"ELF-B\" | \"ELF-M\" | \"ELF-L\", found the text \"ELF-X\""
       ])
@@ -115,7 +118,8 @@ describe("decode", () => {
       }
     }))
   it("every key is described, and every default is the one that decoding fills in", () => {
-    const config = Effect.runSync(RunConfig.decode(least)) as unknown as Record<string, unknown>
+    const distillation = { teacher: "teacher", stepsPerRound: 10 }
+    const config = Effect.runSync(RunConfig.decode({ ...least, distillation })) as unknown as Record<string, unknown>
     for (const { place, description, default: value } of RunConfig.describe()) {
       assert.match(description, /[.;]?.*\.$/, place)
       if (value === undefined || place === "flow.timeDistribution") continue
