@@ -13,6 +13,8 @@ import sys
 
 checkout, data, seed, out = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Threads that spin while they wait make a busy machine crawl.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, checkout)
 logging.disable(logging.INFO)
 
