@@ -1,7 +1,7 @@
 /** What both implementations compute from one checkpoint, side by side. */
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
-import { Backend, Checkpoint, type ElfWeights, ModelConfig, Optimizer, Parameters, Random, readTrainSnapshot, RunConfig, Safetensors } from "../../src/index.ts"
+import { Backend, Checkpoint, type ElfWeights, type ModelConfig, Optimizer, Parameters, Random, readTrainSnapshot, RunConfig, Safetensors } from "../../src/index.ts"
 import { forward, withElf } from "../parity/device.ts"
 import { type Comparison, judge } from "../parity/Finding.ts"
 

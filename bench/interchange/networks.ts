@@ -1,6 +1,6 @@
 /** Checkpoint folders as networks. */
 import { Effect } from "effect"
-import { Checkpoint, ModelConfig, Parameters, RunConfig } from "../../src/index.ts"
+import { Checkpoint, ModelConfig, type Parameters, RunConfig } from "../../src/index.ts"
 
 const sectionOf = (checkpoint: Checkpoint.Checkpoint, section: string, config: ModelConfig.ModelConfig) =>
   Effect.map(checkpoint.section(section), (tensors) =>

@@ -9,7 +9,7 @@
 import { Effect, Schema, type SchemaAST } from "effect"
 import { dirname, resolve } from "node:path"
 import { presets } from "../model/ModelConfig.ts"
-import { failing, RunConfigError } from "./RunConfigError.ts"
+import { failing, type RunConfigError } from "./RunConfigError.ts"
 import { problemsOf } from "./runConfigProblems.ts"
 import { type RunConfig, RunConfigSchema } from "./runConfigSchema.ts"
 import { readRunFile } from "./runConfigText.ts"
