@@ -35,8 +35,13 @@ export const compareForward = Effect.fnUntraced(function*(part: string, weights:
   return (["out", "logits"] as const).map((array): Comparison => ({ part, array, quantity: "forward", actual: outputs[array], expected: floats(recorded, prefix + array) }))
 })
 
-/** The gradients of the reference's half: an exact pattern, too small to be clipped. */
-const patterned = (size: number): Float32Array => Float32Array.from({ length: size }, (_, i) => Math.fround(((i * 37) % 101 - 50) / 500000))
+/** The gradients of the reference's half: the position hashed, in [−2⁻¹¹, 2⁻¹¹), too small to be clipped. */
+const scattered = (size: number): Float32Array =>
+  Float32Array.from({ length: size }, (_, i) => {
+    const first = Math.imul(i + 1, 0x9e3779b1)
+    const second = Math.imul(first ^ (first >>> 15), 0x85ebca77)
+    return (((second ^ (second >>> 13)) >>> 8) * 2 ** -24 - 0.5) * 2 ** -10
+  })
 
 /** The weights that one more update of a converted checkpoint leads to. */
 const nextWeights = Effect.fnUntraced(function*(path: string) {
@@ -47,7 +52,7 @@ const nextWeights = Effect.fnUntraced(function*(path: string) {
   return yield* backend.kernel("nextUpdate", () => {
     const parameters = Parameters.upload(snapshot.model)
     const moments = Parameters.upload(snapshot.moments)
-    const gradients = Object.fromEntries(snapshot.model.map(({ data, name, shape }) => [name, tf.tensor(patterned(data.length), [...shape])]))
+    const gradients = Object.fromEntries(snapshot.model.map(({ data, name, shape }) => [name, tf.tensor(scattered(data.length), [...shape])]))
     const at = { learningRate: run.optimizer.learningRate, gradientScale: 1 }
     Optimizer.step(run.optimizer, parameters, { moments, updates: snapshot.updates }, gradients, at)
     const weights = [...Parameters.download(parameters)]

@@ -60,6 +60,14 @@ class Table(torch.nn.Module):
         return self.embedding(input_ids)
 
 
+def scattered(size):
+    """Numbers in [-2^-11, 2^-11), the position hashed; uint32 wraps."""
+    x = np.arange(1, size + 1, dtype=np.uint32) * np.uint32(0x9E3779B1)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x85EBCA77)
+    x = (x ^ (x >> np.uint32(13))) >> np.uint32(8)
+    return torch.from_numpy((x.astype(np.float32) * np.float32(2**-24) - np.float32(0.5)) * np.float32(2**-10))
+
+
 def train(inputs, folder):
     config = Config()
     config.denoiser_p_mean, config.denoiser_noise_scale, config.decoder_prob = -1.5, 2.0, 0.2
@@ -79,13 +87,11 @@ def train(inputs, folder):
         state, _ = train_step(state, encoder, batch, config)
     save_checkpoint(state, folder, state.step)
 
-    # Gradients of an exact pattern, so that both sides have the same; small ones, so that clipping changes nothing.
+    # Gradients that both sides can make bit for bit, too small to be clipped.
     given = load_file(inputs)
     result = {f"params.{name}": value for name, value in outputs(model, given).items()}
-    for name, parameter in model.named_parameters():
-        count = parameter.numel()
-        values = torch.from_numpy(((np.arange(count) * 37 % 101) - 50).astype(np.float32) / np.float32(500000))
-        parameter.grad = values.reshape(parameter.shape).clone()
+    for parameter in model.parameters():
+        parameter.grad = scattered(parameter.numel()).reshape(parameter.shape)
     torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)
     optimizer.step()
     result.update({f"next.{name}": parameter.detach().clone() for name, parameter in model.named_parameters()})
