@@ -15,6 +15,19 @@ One JSON or YAML file says what to train, on what, and how. It is checked before
 are checked, an unknown key is refused with the nearest known name, and all problems are reported at once. Paths are relative to
 the run file. With \`model.preset\`, \`hidden\`, \`depth\` and \`heads\` need not be given. \`runs/\` has examples; a checkpoint
 keeps the run file that it was trained by.
+
+A run file may put itself over a published run (the files of \`runs/presets/\`, which ship with the package) and say only
+what is its own; what it says wins, key by key:
+
+\`\`\`yaml
+extends: owt-b
+encoder: { path: ../t5-small }
+data: { train: "openwebtext/*.parquet", heldOut: held-out.parquet, batchSize: 16 }
+optimizer: { gradientAccumulation: 32 }
+\`\`\`
+
+A run that counts in epochs (\`data.epochs\`, \`optimizer.warmupEpochs\`) has its steps counted when it starts: the updates of
+\`batchSize × gradientAccumulation\` rows that its data fills. Packed text is judged by its first 2,048 documents.
 `
 
 const sectionOf = (place: string): string => place.split(".").slice(0, -1).join(".")

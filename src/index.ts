@@ -29,7 +29,8 @@ export {
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, NoDataError, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, TeacherError, teacherWeights,
-  teachOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, NoDataError, type PlannedRun, planRun, Pretrained,
+  processOf, readTrainSnapshot, roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice,
+  samplerOptions, ShortRunError, TeacherError, teacherWeights, teachOptions, timeSteps, trainingBatches, trainOptions,
+  writeTrainCheckpoint
 } from "./run/index.ts"

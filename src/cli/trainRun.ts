@@ -9,6 +9,7 @@ import { Tokenizer } from "../model/Tokenizer.ts"
 import { TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions } from "../run/corruption.ts"
 import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
+import { type PlannedRun, planRun } from "../run/plan.ts"
 import { readTrainSnapshot } from "../run/runCheckpoint.ts"
 import { processOf } from "../run/sampling.ts"
 import { encoderLayer } from "../run/weights.ts"
@@ -42,7 +43,7 @@ const startOf = Effect.fnUntraced(function*({ resume, run }: TrainRequest) {
   return { state: { config, optimizer, from }, step: latest.step, position } as Start
 })
 
-const runFrom = Effect.fnUntraced(function*(run: RunConfig.RunConfig, { position, step }: Start) {
+const runFrom = Effect.fnUntraced(function*(run: PlannedRun, { position, step }: Start) {
   const heldOut = yield* heldOutBatches(run)
   return yield* trainSteps({
     run,
@@ -55,7 +56,8 @@ const runFrom = Effect.fnUntraced(function*(run: RunConfig.RunConfig, { position
 
 /** Trains a run to its last step and says what came of it. */
 export const trainRun = Effect.fnUntraced(function*(request: TrainRequest) {
-  const start = yield* startOf(request)
-  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(request.run) }), encoderLayer(request.run), Tokenizer.layer)
-  return yield* Effect.scoped(runFrom(request.run, start)).pipe(Effect.provide(layers))
+  const run = yield* planRun(request.run)
+  const start = yield* startOf({ ...request, run })
+  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(run) }), encoderLayer(run), Tokenizer.layer)
+  return yield* Effect.scoped(runFrom(run, start)).pipe(Effect.provide(layers))
 })

@@ -3,9 +3,10 @@
  */
 import { Clock, Effect, Ref, Stream } from "effect"
 import { existsSync } from "node:fs"
-import { Checkpoint, type RunConfig } from "../io/index.ts"
+import { Checkpoint } from "../io/index.ts"
 import { snapshot, TrainState } from "../model/TrainState.ts"
 import { trainOptions } from "../run/corruption.ts"
+import type { PlannedRun } from "../run/plan.ts"
 import { writeTrainCheckpoint } from "../run/runCheckpoint.ts"
 import { trainingBatches } from "../run/trainingData.ts"
 import { checkpoint } from "../streams/checkpoint.ts"
@@ -30,7 +31,7 @@ export interface TrainSummary {
 
 /** A run, where it stands, and what its steps are made of. */
 export interface TrainCourse<E1, R1, E2, R2> {
-  readonly run: RunConfig.RunConfig
+  readonly run: PlannedRun
   /** Batches that were trained on before. */
   readonly step: number
   /** Where the data goes on; absent at its start. */
@@ -47,7 +48,7 @@ export const refuseUsedFolder = (folder: string, key: string) =>
       found.length === 0 ? Effect.void : Effect.fail(new RunFolderError({ folder, latest: found.at(-1)!.name, key })))
     : Effect.void
 
-const saver = (run: RunConfig.RunConfig, watch: Pick<TrainWatch, "sync">, last: Ref.Ref<string>) => ({ resume }: StepMetrics) =>
+const saver = (run: PlannedRun, watch: Pick<TrainWatch, "sync">, last: Ref.Ref<string>) => ({ resume }: StepMetrics) =>
   Effect.gen(function*() {
     yield* watch.sync
     const written = yield* writeTrainCheckpoint(run, { snapshot: snapshot(yield* TrainState), resume })
@@ -55,7 +56,7 @@ const saver = (run: RunConfig.RunConfig, watch: Pick<TrainWatch, "sync">, last: 
   })
 
 /** Batches of a run from first to last step, those of one update counted singly. */
-export const batchesOf = ({ optimizer }: RunConfig.RunConfig): number => optimizer.steps * optimizer.gradientAccumulation
+export const batchesOf = ({ optimizer }: PlannedRun): number => optimizer.steps * optimizer.gradientAccumulation
 
 /** Trains the state in scope to the run's last step and says what came of it. */
 export const trainSteps = Effect.fnUntraced(function*<E1, R1, E2, R2>({ heldOutLoss, position, prepare, run, step }: TrainCourse<E1, R1, E2, R2>) {

@@ -7,28 +7,17 @@
  * @since 0.1.0
  */
 import { Effect, Schema, type SchemaAST } from "effect"
-import { readFile } from "node:fs/promises"
-import { dirname, extname, resolve } from "node:path"
-import { parseDocument } from "yaml"
+import { dirname, resolve } from "node:path"
 import { presets } from "../model/ModelConfig.ts"
-import { attempt } from "./Disk.ts"
-import { duplicateKey } from "./duplicateKeys.ts"
+import { failing, type RunConfigError } from "./RunConfigError.ts"
 import { problemsOf } from "./runConfigProblems.ts"
 import { type RunConfig, RunConfigSchema } from "./runConfigSchema.ts"
+import { readRunFile } from "./runConfigText.ts"
+import { isSection, overPreset } from "./runPresets.ts"
 
+export { RunConfigError } from "./RunConfigError.ts"
+export { presetNames, type RunPreset } from "./runPresets.ts"
 export { type RunConfig, RunConfigSchema } from "./runConfigSchema.ts"
-
-/** A run file that cannot be used: every problem in a sentence of its own. */
-export class RunConfigError extends Schema.TaggedError<RunConfigError>()("RunConfigError", {
-  file: Schema.String,
-  problems: Schema.NonEmptyArray(Schema.String)
-}) {
-  override get message(): string {
-    const { file, problems } = this
-    if (problems.length === 1) return `${file}: ${problems[0]}${problems[0].endsWith("?") ? "" : "."}`
-    return [`${file} has ${problems.length} problems:`, ...problems.map((problem) => `  - ${problem}`)].join("\n")
-  }
-}
 
 /** One key of a run file, for documentation. */
 export interface KeyDescription {
@@ -85,9 +74,6 @@ export const describe = (): ReadonlyArray<KeyDescription> => describeFields(RunC
 
 const places = describe().map(({ place }) => place)
 
-const isSection = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
 /** Fills in the sizes of `model.preset`; sizes given beside it win. */
 const withPreset = (input: unknown): unknown => {
   if (!isSection(input) || !isSection(input["model"])) return input
@@ -97,6 +83,18 @@ const withPreset = (input: unknown): unknown => {
   const known = typeof preset === "string" && Object.hasOwn(presets, preset) ? preset as keyof typeof presets : "ELF-B"
   const { depth, heads, hidden } = presets[known]
   return { ...input, model: { hidden, depth, heads, ...input["model"] } }
+}
+
+const orElse = (value: unknown, otherwise: number): number => typeof value === "number" ? value : otherwise
+
+/** Fills in the learning rate that `optimizer.baseLearningRate` makes; one given beside it wins. @source `train.py`, `run_training` */
+const withLearningRate = (input: unknown): unknown => {
+  if (!isSection(input) || !isSection(input["optimizer"])) return input
+  const { baseLearningRate, gradientAccumulation, learningRate } = input["optimizer"]
+  if (typeof baseLearningRate !== "number" || learningRate !== undefined) return input
+  const batchSize = isSection(input["data"]) ? input["data"]["batchSize"] : undefined
+  const rows = orElse(batchSize, 512) * orElse(gradientAccumulation, 1)
+  return { ...input, optimizer: { ...input["optimizer"], learningRate: (baseLearningRate * rows) / 256 } }
 }
 
 type Check = readonly [holds: boolean, problem: string]
@@ -123,10 +121,14 @@ const conditionChecks = ({ model, data }: RunConfig): ReadonlyArray<Check> => {
   ]
 }
 
-const scheduleChecks = ({ flow, optimizer }: RunConfig): ReadonlyArray<Check> => {
+const scheduleChecks = ({ data, distillation, flow, optimizer }: RunConfig): ReadonlyArray<Check> => {
   const { minimum, maximum } = flow.selfConditionScale
-  const { warmupSteps, steps, minimumLearningRate: least, learningRate } = optimizer
+  const { warmupSteps, steps = Infinity, minimumLearningRate: least, learningRate } = optimizer
   return [
+    [
+      steps !== Infinity || data.epochs !== undefined || distillation !== undefined,
+      "optimizer.steps: this key must be given, or data.epochs instead"
+    ],
     [minimum <= maximum, `flow.selfConditionScale.minimum: ${minimum} is more than its maximum, ${maximum}`],
     [warmupSteps <= steps, `optimizer.warmupSteps: ${warmupSteps} is more than optimizer.steps, ${steps}`],
     [least <= learningRate, `optimizer.minimumLearningRate: ${least} is more than optimizer.learningRate, ${learningRate}`]
@@ -153,47 +155,16 @@ const crossProblems = (config: RunConfig): ReadonlyArray<string> =>
     .filter(([holds]) => !holds)
     .map(([, problem]) => problem)
 
-const failing = (file: string, problems: ReadonlyArray<string>) =>
-  new RunConfigError({ file, problems: problems as [string, ...Array<string>] })
-
 const decodeSchema = Schema.decodeUnknownEffect(RunConfigSchema, { onExcessProperty: "error", errors: "all" })
 
 /** Checks a configuration and fills in its defaults; `file` is for error messages. Paths are left as they are. */
-export const decode = (input: unknown, file = "the configuration"): Effect.Effect<RunConfig, RunConfigError> => {
-  const filled = withPreset(input)
-  return decodeSchema(filled).pipe(
-    Effect.mapError((error) => failing(file, problemsOf(error.issue, filled, places))),
-    Effect.filterOrElse(
-      (config) => crossProblems(config).length === 0,
-      (config) => Effect.fail(failing(file, crossProblems(config)))
-    )
-  )
-}
-
-const parseJson = (file: string, text: string) =>
-  Effect.try({
-    try: () => {
-      const value = JSON.parse(text) as unknown
-      const twice = duplicateKey(text)
-      if (twice !== undefined) throw new Error(`the key "${twice}" is given twice`)
-      return value
-    },
-    catch: (cause) => failing(file, [`this is no JSON (${cause instanceof Error ? cause.message : String(cause)})`])
-  })
-
-const parseYaml = (file: string, text: string) =>
+export const decode = (input: unknown, file = "the configuration"): Effect.Effect<RunConfig, RunConfigError> =>
   Effect.gen(function*() {
-    const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
-    const found = [...document.errors, ...document.warnings].map((error) => error.message.split("\n")[0]!.replace(/:$/, ""))
-    if (found.length > 0) return yield* failing(file, found.map((problem) => `this is no YAML (${problem})`))
-    return yield* Effect.try({
-      // Few aliases: a run file needs none, and many would be an attempt to fill the memory.
-      try: () => document.toJS({ maxAliasCount: 20 }) as unknown,
-      catch: (cause) => failing(file, [`this is no YAML (${cause instanceof Error ? cause.message : String(cause)})`])
-    })
+    const filled = withLearningRate(withPreset(yield* overPreset(input)))
+    const config = yield* Effect.mapError(decodeSchema(filled), (error) => failing(file, problemsOf(error.issue, filled, places)))
+    const problems = crossProblems(config)
+    return problems.length === 0 ? config : yield* failing(file, problems)
   })
-
-const parsers: Readonly<Record<string, typeof parseJson>> = { ".json": parseJson, ".yaml": parseYaml, ".yml": parseYaml }
 
 /** Changes every path of a configuration, and nothing else. */
 export const mapPaths = (config: RunConfig, change: (path: string) => string): RunConfig => {
@@ -213,23 +184,6 @@ export const mapPaths = (config: RunConfig, change: (path: string) => string): R
 /** Makes the paths of a configuration absolute: relative ones start at the run file's folder. */
 export const resolvePaths = (config: RunConfig, folder: string): RunConfig => mapPaths(config, (path) => resolve(folder, path))
 
-const largestFile = 1024 * 1024
-
-const readText = (file: string) =>
-  Effect.gen(function*() {
-    const text = yield* Effect.mapError(
-      attempt("read", file, () => readFile(file, "utf8")),
-      (error) => failing(file, [`the file cannot be read (${error.code}): ${error.remedy}`])
-    )
-    if (text.length <= largestFile) return text
-    return yield* failing(file, [`the file has ${text.length} characters, which is no run file`])
-  })
-
 /** Reads, parses (by extension: .json, .yaml, .yml) and checks a run file; its relative paths become absolute. */
 export const load = (file: string): Effect.Effect<RunConfig, RunConfigError> =>
-  Effect.gen(function*() {
-    const parse = parsers[extname(file).toLowerCase()]
-    if (parse === undefined) return yield* failing(file, ["a run file ends in .json, .yaml or .yml"])
-    const input = yield* parse(file, yield* readText(file))
-    return resolvePaths(yield* decode(input, file), dirname(resolve(file)))
-  })
+  Effect.flatMap(readRunFile(file), (input) => Effect.map(decode(input, file), (config) => resolvePaths(config, dirname(resolve(file)))))

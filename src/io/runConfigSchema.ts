@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
+import { presetNames } from "./runPresets.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const AtLeastOne = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
@@ -118,10 +119,15 @@ const Flow = Schema.Struct({
 
 const Optimizer = Schema.Struct({
   kind: key(Schema.Literals(["muon", "adamw"]), "muon", "Muon for matrices with Adam for the rest, or AdamW for all."),
-  steps: required(AtLeastOne, "Optimiser steps of the whole run."),
+  steps: optional(AtLeastOne, "Optimiser steps of the whole run; as many as data.epochs makes when absent."),
   learningRate: key(Positive, 0.002, "Learning rate after the warm-up."),
+  baseLearningRate: optional(
+    Positive,
+    "Makes learningRate, where that is not given: this × rows of an update (data.batchSize × gradientAccumulation) / 256."
+  ),
   schedule: key(Schema.Literals(["constant", "cosine"]), "constant", "What the learning rate does after the warm-up."),
   warmupSteps: key(Count, 0, "Steps of linear warm-up; at most steps."),
+  warmupEpochs: optional(NotNegative, "The warm-up in epochs, where warmupSteps is 0."),
   minimumLearningRate: key(NotNegative, 0, "Where the cosine schedule ends; at most learningRate."),
   weightDecay: key(NotNegative, 0, "Decoupled weight decay (AdamW only)."),
   beta1: key(Decay, 0.9, "Decay of the first moment (AdamW only)."),
@@ -184,6 +190,7 @@ const Distillation = Schema.Struct({
 
 /** The schema itself, before checks across keys. */
 export const RunConfigSchema = Schema.Struct({
+  extends: optional(Schema.Literals(presetNames), "A published run, which this file is put over key by key."),
   seed: key(Schema.Int, 42, "Every random draw of the run is a function of it."),
   model: required(Model, "The network."),
   encoder: required(Encoder, "The frozen text encoder."),

@@ -7,6 +7,7 @@ import { logitNormal, type TimeDistribution, uniform } from "../flow/TimeDistrib
 import type { RunConfig } from "../io/index.ts"
 import type { CorruptionOptions } from "../streams/corrupt.ts"
 import type { TrainOptions } from "../streams/train.ts"
+import type { PlannedRun } from "./plan.ts"
 
 const timeDistribution = ({ timeDistribution: law }: RunConfig.RunConfig["flow"]): TimeDistribution =>
   law.kind === "uniform" ? uniform : logitNormal(law)
@@ -25,7 +26,7 @@ export const corruptionOptions = ({ data, flow, model }: RunConfig.RunConfig): C
 })
 
 /** How batches become updates. */
-export const trainOptions = ({ optimizer }: RunConfig.RunConfig): TrainOptions => ({
+export const trainOptions = ({ optimizer }: PlannedRun): TrainOptions => ({
   optimizer,
   learningRate: optimizer.learningRate,
   schedule: optimizer.schedule,

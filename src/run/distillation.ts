@@ -13,6 +13,7 @@ import type { ElfWeights } from "../model/Network.ts"
 import type { CorruptionOptions } from "../streams/corrupt.ts"
 import type { TeachOptions } from "../streams/teach.ts"
 import { corruptionOptions } from "./corruption.ts"
+import type { PlannedRun } from "./plan.ts"
 import { averagedTensors, checkpointConfig } from "./weights.ts"
 
 /** What a run file's distillation section says. */
@@ -37,20 +38,21 @@ export interface DistillationRound {
   readonly studentSteps: number
   readonly teacherSteps: number
   /** The round as a run of its own: its steps, its folder, and a sampler of `studentSteps`. */
-  readonly run: RunConfig.RunConfig
+  readonly run: PlannedRun
 }
 
 /** Name of a round's folder: `round-2-steps-8`. */
 const folderOf = (number: number, studentSteps: number): string => `round-${number}-steps-${studentSteps}`
 
-const roundRun = (run: RunConfig.RunConfig, section: Section, folder: string, studentSteps: number): RunConfig.RunConfig => {
+const roundRun = (run: RunConfig.RunConfig, section: Section, folder: string, studentSteps: number): PlannedRun => {
   const { epochs: _, ...data } = run.data
+  const { warmupEpochs: __, ...optimizer } = run.optimizer
   return {
     ...run,
     // The reference hides no condition in distillation either.
     data: { ...data, labelDropProbability: 0 },
     flow: { ...run.flow, decoderProbability: section.decoderProbability },
-    optimizer: { ...run.optimizer, steps: section.stepsPerRound, warmupSteps: section.warmupSteps },
+    optimizer: { ...optimizer, steps: section.stepsPerRound, warmupSteps: section.warmupSteps },
     checkpoint: { ...run.checkpoint, directory: folder },
     log: run.log.file === undefined ? run.log : { ...run.log, file: join(folder, "metrics.jsonl") },
     sample: { ...run.sample, steps: studentSteps }

@@ -27,7 +27,8 @@ export interface DataStart {
   readonly from?: PackPosition | undefined
 }
 
-const rowCount = (pattern: RunConfig.RunConfig["data"]["train"]) =>
+/** Rows of the parquet files that match `pattern`, as their footers say. */
+export const rowCount = (pattern: RunConfig.RunConfig["data"]["train"]) =>
   Effect.flatMap(Parquet.files(pattern), (paths) =>
     Effect.map(
       Effect.forEach(paths, (path) => Effect.scoped(Effect.map(Parquet.open(path), ({ rowGroups }) => rowGroups.reduce((sum, group) => sum + group.rows, 0)))),

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Checkpoint } from "../../src/io/index.ts"
+import { Checkpoint, type RunConfig } from "../../src/io/index.ts"
 import { elf } from "./process.ts"
 import { tensorsOf } from "./tensors.ts"
 import { tinyFolder, writeRunFile } from "./tinyRun.ts"
@@ -18,6 +18,21 @@ describe("elf train", () => {
       assert.include(JSON.parse(stdout), { steps: 6, checkpoint: join(folder, "run", "step-00000006") })
       const lines = (yield* Effect.promise(() => readFile(join(folder, "run", "metrics.jsonl"), "utf8"))).trim().split("\n")
       assert.deepStrictEqual(lines.map((line) => (JSON.parse(line) as { step: number }).step), [1, 2, 3, 4, 5, 6])
+    })), 60_000)
+
+  it.effect("a run measured in epochs takes the steps that they have, and says so in its checkpoint", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* tinyFolder
+      const file = yield* writeRunFile(folder, "run.json", {
+        data: { epochs: 1, conditionColumn: "text" },
+        optimizer: { steps: undefined, warmupSteps: undefined, warmupEpochs: 0.5, gradientAccumulation: 2 }
+      })
+      const { code, stderr, stdout } = yield* run("train", file, "--json")
+      assert.strictEqual(code, 0, stderr)
+      // 16 pairs, 4 a batch, 2 batches an update.
+      assert.include(JSON.parse(stdout), { steps: 4 })
+      const { configuration } = yield* Checkpoint.read(join(folder, "run"))
+      assert.deepInclude((configuration as RunConfig.RunConfig).optimizer, { steps: 2, warmupSteps: 1 })
     })), 60_000)
 
   it.effect("a run that stopped and went on equals one that did not, bit for bit", () =>

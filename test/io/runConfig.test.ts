@@ -110,6 +110,9 @@ describe("decode", () => {
         "data: this key must be given",
         "optimizer: this key must be given"
       ])
+      assert.deepStrictEqual<unknown>(yield* problems({ ...least, optimizer: {} }), [
+        "optimizer.steps: this key must be given, or data.epochs instead"
+      ])
       assert.deepStrictEqual<unknown>(yield* problems({ ...least, model: { preset: "ELF-X" } }), [
         "model.preset: expected \"ELF-B\" | \"ELF-M\" | \"ELF-L\", found the text \"ELF-X\""
       ])

@@ -1,0 +1,22 @@
+/**
+ * What keeps a run file from being used.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+
+/** A run file that cannot be used: every problem in a sentence of its own. */
+export class RunConfigError extends Schema.TaggedError<RunConfigError>()("RunConfigError", {
+  file: Schema.String,
+  problems: Schema.NonEmptyArray(Schema.String)
+}) {
+  override get message(): string {
+    const { file, problems } = this
+    if (problems.length === 1) return `${file}: ${problems[0]}${problems[0].endsWith("?") ? "" : "."}`
+    return [`${file} has ${problems.length} problems:`, ...problems.map((problem) => `  - ${problem}`)].join("\n")
+  }
+}
+
+/** The error of `file` with at least one problem. */
+export const failing = (file: string, problems: ReadonlyArray<string>): RunConfigError =>
+  new RunConfigError({ file, problems: problems as [string, ...Array<string>] })

@@ -1,0 +1,67 @@
+/**
+ * A run that is measured in epochs, measured in steps.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Schema, Stream } from "effect"
+import { Parquet, type RunConfig } from "../io/index.ts"
+import { Tokenizer } from "../model/Tokenizer.ts"
+import { tokenize } from "../streams/tokenize.ts"
+import { NoDataError, rowCount } from "./trainingData.ts"
+
+/** A run whose number of steps is known. */
+export interface PlannedRun extends RunConfig.RunConfig {
+  readonly optimizer: RunConfig.RunConfig["optimizer"] & { readonly steps: number }
+}
+
+/** The epochs of a run are too short for one update. */
+export class ShortRunError extends Schema.TaggedError<ShortRunError>()("ShortRunError", {
+  rows: Schema.Number,
+  epochs: Schema.Number,
+  updateRows: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.epochs} epochs of ${Math.round(this.rows)} rows do not fill one update of ${this.updateRows} rows. ` +
+      "Lower data.batchSize or optimizer.gradientAccumulation, or give more data."
+  }
+}
+
+/** Documents that the length of all is judged by. */
+const documentsRead = 2048
+
+/** Tokens of a document and the EOS between it and the next, on average over the first ones. */
+const meanTokens = ({ data: { column, train } }: RunConfig.RunConfig) =>
+  Effect.map(
+    Parquet.read(train, { column }).pipe(Stream.take(documentsRead), tokenize, Stream.map(({ length }) => length + 1), Stream.runCollect),
+    (lengths) => lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length)
+  )
+
+/**
+ * Rows of S tokens that one pass over the data gives: one for each pair; for packed text as many as its tokens fill, which
+ * is judged by the first 2,048 documents and so exact for smaller data only. A function of the files alone.
+ */
+export const rowsPerEpoch = Effect.fnUntraced(function*(run: RunConfig.RunConfig) {
+  const documents = yield* rowCount(run.data.train)
+  if (documents === 0) return yield* new NoDataError({ pattern: String(run.data.train) })
+  return run.data.conditionColumn === undefined ? (documents * (yield* meanTokens(run))) / run.model.length : documents
+})
+
+/**
+ * Fills in the steps of a run and of its warm-up where the run file counts them in epochs. The data is looked at only then.
+ *
+ * **Details** Steps are updates: epochs × rows / (batchSize × gradientAccumulation), rounded down.
+ *
+ * @source `train.py`, `run_training`
+ */
+export const planRun = Effect.fnUntraced(function*(run: RunConfig.RunConfig) {
+  const { data: { batchSize, epochs = 0 }, optimizer: { warmupEpochs, ...optimizer } } = run
+  const byEpochs = warmupEpochs !== undefined && optimizer.warmupSteps === 0
+  if (optimizer.steps !== undefined && !byEpochs) return { ...run, optimizer: { ...optimizer, steps: optimizer.steps } } as PlannedRun
+  const rows = yield* rowsPerEpoch(run)
+  const updateRows = batchSize * optimizer.gradientAccumulation
+  const updates = (epochs: number): number => Math.floor((epochs * rows) / updateRows)
+  const steps = optimizer.steps ?? updates(epochs)
+  if (steps === 0) return yield* new ShortRunError({ rows, epochs, updateRows })
+  const warmupSteps = Math.min(steps, byEpochs ? updates(warmupEpochs) : optimizer.warmupSteps)
+  return { ...run, optimizer: { ...optimizer, steps, warmupSteps } } as PlannedRun
+}, Effect.provide(Tokenizer.layer))
