@@ -7,9 +7,9 @@ export {
   ArgumentError, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export {
-  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, Encoder, type EncoderRows, type Engine,
+  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
   EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
-  Loss, MaskedTokens, ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, publishedProcess, snapshot,
+  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess, snapshot, type SpecialTokens,
   T5Encoder, type T5Weights, TokenizeError, Tokenizer, type TrainSnapshot, type TrainStart, TrainState,
   type TrainStateFields, VelocityField
 } from "./model/index.ts"
@@ -24,7 +24,7 @@ export {
   tokenizePairs, type TokenPair, train, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet, RunConfig,
   Safetensors, T5Folder
 } from "./io/index.ts"
 export {
