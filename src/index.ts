@@ -29,6 +29,6 @@ export {
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
-  NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
-  samplerOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
+  type LoadEncoderError, type LoadTokenizerError, NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
+  samplerOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

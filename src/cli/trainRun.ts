@@ -6,13 +6,12 @@ import { existsSync } from "node:fs"
 import { keyed } from "../flow/Random.ts"
 import { Checkpoint, type RunConfig } from "../io/index.ts"
 import { initialParameters } from "../model/Initialization.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
 import { snapshot, TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions, trainOptions } from "../run/corruption.ts"
 import { readTrainSnapshot, writeTrainCheckpoint } from "../run/runCheckpoint.ts"
 import { trainingBatches } from "../run/trainingData.ts"
 import { processOf } from "../run/sampling.ts"
-import { encoderLayer } from "../run/weights.ts"
+import { encoderLayer, tokenizerLayer } from "../run/encoder.ts"
 import type { PackPosition } from "../streams/Sequence.ts"
 import { checkpoint } from "../streams/checkpoint.ts"
 import { corrupt } from "../streams/corrupt.ts"
@@ -107,6 +106,6 @@ const runFrom = Effect.fnUntraced(function*({ run }: TrainRequest, start: Start)
 /** Trains a run to its last step and says what came of it. */
 export const trainRun = Effect.fnUntraced(function*(request: TrainRequest) {
   const start = yield* startOf(request)
-  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(request.run) }), encoderLayer(request.run), Tokenizer.layer)
+  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(request.run) }), encoderLayer(request.run), tokenizerLayer(request.run))
   return yield* Effect.scoped(runFrom(request, start)).pipe(Effect.provide(layers))
 })

@@ -4,9 +4,10 @@
  * @since 0.1.0
  */
 export { corruptionOptions, trainOptions } from "./corruption.ts"
+export { encoderLayer, type LoadEncoderError, type LoadTokenizerError, tokenizerLayer } from "./encoder.ts"
+export { EncoderError } from "./encoderPlace.ts"
 export { heldOutBatches, heldOutLosses } from "./heldOut.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"
 export { type DataStart, NoDataError, trainingBatches } from "./trainingData.ts"
-export { EncoderError, encoderLayer } from "./weights.ts"
