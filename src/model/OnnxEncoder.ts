@@ -103,6 +103,8 @@ const make = Effect.fnUntraced(function*({ file = "onnx/model.onnx", folder }: O
     // A native call cannot be stopped, and its session must not be closed under it.
     embed: (rows) =>
       Effect.uninterruptible(Effect.gen(function*() {
+        const foreign = rows.ids.findIndex((id) => id < 0 || id >= vocabulary)
+        if (foreign !== -1) return yield* fail("run", `it knows the ids from 0 to ${vocabulary - 1}, one is ${rows.ids[foreign]}`, "Tokenise with the vocabulary of this encoder", Math.floor(foreign / rows.length))
         if (positions !== undefined && rows.length > positions) return yield* fail("run", `it knows ${positions} positions, the rows have ${rows.length}`, `Set model.length to at most ${positions}`)
         const passes = yield* passesFor(session, rows, fail)
         return passes.rows.length === 0 ? new Float32Array(rows.size * rows.length * width) : yield* run(rows, passes)

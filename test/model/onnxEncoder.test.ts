@@ -76,8 +76,11 @@ describe("BERT, which takes a mask of keys", () => {
   it.effect("ids outside of its vocabulary, and it goes on afterwards", () =>
     Effect.gen(function*() {
       const { embed } = yield* Encoder
-      const error = yield* Effect.flip(embed({ ids: Int32Array.of(5, 80), size: 1, length: 2 }))
-      assert.deepInclude(error, { _tag: "OnnxEncoderError", reason: "run" })
+      for (const id of [80, -1]) {
+        const error = yield* Effect.flip(embed({ ids: Int32Array.of(5, 6, 5, id), size: 2, length: 2 }))
+        assert.deepInclude(error, { _tag: "OnnxEncoderError", reason: "run", row: 1 })
+        assert.match(error.message, new RegExp(`from 0 to 79, one is ${id}`))
+      }
       assert.strictEqual((yield* embed({ ids: Int32Array.of(5, 79), size: 1, length: 2 })).length, 48)
     }).pipe(Effect.provide(OnnxEncoder.layer({ folder: encoderFolder("onnx-bert") }, normalization))))
 })
