@@ -1,13 +1,13 @@
 /** Encoders from real ONNX files on the real ONNX Runtime, against PyTorch. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises"
-import { tmpdir } from "node:os"
+import { cp, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Encoder, type EncoderRows } from "../../src/model/Encoder.ts"
 import * as OnnxEncoder from "../../src/model/OnnxEncoder.ts"
 import { loadLibrary } from "../../src/model/OnnxSession.ts"
 import { encoderFolder, expectedOutputs, toPairs } from "../support/encoders.ts"
+import { temporaryFolder } from "../support/temporary.ts"
 import { assertNear } from "../support/tolerances.ts"
 
 const normalization = { mean: 0, standardDeviation: 1 }
@@ -104,18 +104,13 @@ describe("T5 that takes a mask of pairs", () => {
     }))
 })
 
-const temporary = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(tmpdir(), "elf-onnx-"))),
-  (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-)
-
 const refusal = (folder: string, file?: string) =>
   Effect.flip(Effect.provide(Effect.asVoid(Encoder), OnnxEncoder.layer({ folder, ...(file === undefined ? {} : { file }) }, normalization)))
 
 describe("what is no encoder", () => {
   it.effect("a missing file, a broken one, a path out of the folder, a folder without config.json", () =>
     Effect.scoped(Effect.gen(function*() {
-      const folder = join(yield* temporary, "encoder")
+      const folder = join(yield* temporaryFolder, "encoder")
       yield* Effect.promise(() => cp(encoderFolder("onnx-bert"), folder, { recursive: true }))
       yield* Effect.promise(() => writeFile(join(folder, "onnx", "broken.onnx"), "this is no model"))
       assert.match((yield* refusal(folder, "onnx/other.onnx")).message, /other\.onnx.*cannot be opened/)

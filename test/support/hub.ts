@@ -12,7 +12,7 @@ import type { HubSettings } from "../../src/io/hub/Hub.ts"
 export interface Faults {
   /** The connection breaks after so many bytes of an answer; counted down. */
   cuts: Array<number>
-  /** Answers of this status, before any other; counted down. */
+  /** What the hub answers, 200 as ever; counted down. */
   statuses: Array<number>
   /** The storage does not do parts. */
   ignoresRange: boolean
@@ -104,7 +104,7 @@ export const fakeHub = (folders: Readonly<Record<string, string>>) =>
       const hub = createServer((request, response) => {
         note(request, "hub")
         const status = faults.statuses.shift()
-        if (status !== undefined) return refuse(response, status, "")
+        if (status !== undefined && status !== 200) return refuse(response, status, "")
         if (faults.noHub) return void response.writeHead(200, { "content-length": "2" }).end("hi")
         const [, name = "", revision = "", file = ""] = /^\/([^/]+\/[^/]+|[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(request.url ?? "") ?? []
         const moved = renamed.get(name)
