@@ -36,8 +36,7 @@ const ConfigFile = Schema.Struct({
 
 const remedy = "Give a folder with the config.json and model.safetensors of a T5 encoder"
 
-/** Reads and checks `config.json`. */
-export const readConfig = (folder: string): Effect.Effect<T5Config, T5FolderError> =>
+const readConfig = (folder: string): Effect.Effect<T5Config, T5FolderError> =>
   Effect.tryPromise({
     try: async () => JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as unknown,
     catch: (cause) => failing(folder, `config.json cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, remedy)

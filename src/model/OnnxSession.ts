@@ -2,6 +2,7 @@
  * An ONNX file as a function from ids and mask to hidden states, through `@huggingface/transformers`, which is loaded when
  * the first session is opened and not before.
  */
+import type * as Transformers from "@huggingface/transformers"
 import { Effect, type Scope } from "effect"
 import { basename, dirname, isAbsolute, normalize, resolve } from "node:path"
 import { failing, type OnnxEncoderError } from "./OnnxEncoderError.ts"
@@ -18,7 +19,7 @@ export interface OnnxSession {
 }
 
 /** The part of the library that is used. */
-type Library = typeof import("@huggingface/transformers")
+type Library = typeof Transformers
 
 interface InputMetadata {
   readonly name: string

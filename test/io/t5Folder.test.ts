@@ -77,7 +77,7 @@ describe("the same weights", () => {
 })
 
 describe("refused", () => {
-  const cases: ReadonlyArray<readonly [string, ReturnType<typeof changed>, RegExp]> = [
+  const cases: ReadonlyArray<readonly [string, ReturnType<typeof changed> | ReturnType<typeof withTensors>, RegExp]> = [
     ["no weights: how to make them", changed("t5-v1.0", (folder) => rm(join(folder, "model.safetensors"))), /has no model\.safetensors\. Write model\.safetensors with Python: from transformers import T5EncoderModel; .*encoder\.path/],
     ["no configuration", changed("t5-v1.0", (folder) => rm(join(folder, "config.json"))), /config\.json cannot be read/],
     ["another kind of model", changed("t5-v1.0", withConfig({ model_type: "umt5" })), /not a T5 configuration .*model_type/],

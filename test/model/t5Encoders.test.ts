@@ -1,5 +1,4 @@
 /** T5 v1.0 and v1.1 from folders of the usual layout, against PyTorch, on the native engine and on WebAssembly. */
-import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import * as tf from "@tensorflow/tfjs-core"
 import { T5Folder } from "../../src/io/index.ts"

@@ -30,7 +30,7 @@ export interface Snapshot {
 const isPart = (part: string): boolean => /^[\w.+-]+$/.test(part) && !/^\.+$/.test(part)
 
 /** Whether a name can be that of a repository: `owner/name`, or a `name` of the hub's early days. */
-export const isRepository = (name: string): boolean => name.split("/").length <= 2 && name.split("/").every(isPart)
+const isRepository = (name: string): boolean => name.split("/").length <= 2 && name.split("/").every(isPart)
 
 const checkNames = (what: HubFile): Effect.Effect<void, HubError> => {
   if (!isRepository(what.repository)) return Effect.fail(failing(what, "badName", "this is no name of a repository", "Give owner/name"))

@@ -19,7 +19,7 @@ export interface Announced {
 }
 
 /** Address of a file. */
-export const addressOf = ({ endpoint }: HubSettings, { file, repository, revision }: HubFile): string =>
+const addressOf = ({ endpoint }: HubSettings, { file, repository, revision }: HubFile): string =>
   `${endpoint}/${repository}/resolve/${encodeURIComponent(revision)}/${file.split("/").map(encodeURIComponent).join("/")}`
 
 const headers = ({ token }: HubSettings, more: Readonly<Record<string, string>>): Record<string, string> => ({
