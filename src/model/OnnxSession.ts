@@ -5,6 +5,7 @@
 import type * as Transformers from "@huggingface/transformers"
 import { Effect, type Scope } from "effect"
 import { basename, dirname, isAbsolute, normalize, resolve } from "node:path"
+import { configuredThreads } from "../engine/load.mjs"
 import { failing, type OnnxEncoderError } from "./OnnxEncoderError.ts"
 
 /** The number types in which exported encoders take ids and masks. */
@@ -131,7 +132,8 @@ export const openSession = (folder: string, file: string): Effect.Effect<OnnxSes
             subfolder: dirname(inside),
             model_file_name: basename(inside, ".onnx"),
             dtype: "fp32",
-            device: "cpu"
+            device: "cpu",
+            session_options: { intraOpNumThreads: configuredThreads() }
           }),
         catch: (cause) => failing(path)("load", `it cannot be opened (${wordsOf(cause)})`, "Give a folder with config.json, tokenizer.json and onnx/model.onnx")
       }),
