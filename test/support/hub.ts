@@ -99,6 +99,18 @@ export const fakeHub = (folders: Readonly<Record<string, string>>) =>
       })
       const storageUrl = await started(storage)
 
+      const smallFile = (url: string): Entry | undefined => {
+        const [, etag] = /^\/api\/resolve-cache\/[^?]+\?etag=(\w+)$/.exec(url) ?? []
+        return etag === undefined ? undefined : [...repositories.values()].flatMap((files) => [...files.values()]).find((each) => each.etag === etag)
+      }
+
+      /** Small files come from the hub itself, by way of a path of their own; large ones from the storage. */
+      const lead = (response: ServerResponse, { bytes, etag, large }: Entry, path: string) => {
+        const common = { "x-repo-commit": commit, "content-length": 0, etag: "\"of the redirect\"" }
+        if (!large) return void response.writeHead(307, { ...common, location: `/api/resolve-cache/${path}?etag=${etag}` }).end()
+        response.writeHead(302, { ...common, location: `${storageUrl}/blobs/${etag}`, "x-linked-etag": `"${etag}"`, "x-linked-size": bytes.length }).end()
+      }
+
       const refuse = (response: ServerResponse, status: number, code: string, message = code) => void response.writeHead(status, { "x-error-code": code, "x-error-message": message }).end()
 
       const hub = createServer((request, response) => {
@@ -106,6 +118,8 @@ export const fakeHub = (folders: Readonly<Record<string, string>>) =>
         const status = faults.statuses.shift()
         if (status !== undefined && status !== 200) return refuse(response, status, "")
         if (faults.noHub) return void response.writeHead(200, { "content-length": "2" }).end("hi")
+        const small = smallFile(request.url ?? "")
+        if (small !== undefined) return void send(request, response, small, {})
         const [, name = "", revision = "", file = ""] = /^\/([^/]+\/[^/]+|[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(request.url ?? "") ?? []
         const moved = renamed.get(name)
         if (moved !== undefined) return void response.writeHead(307, { location: `/${moved}/resolve/${revision}/${file}` }).end()
@@ -115,10 +129,7 @@ export const fakeHub = (folders: Readonly<Record<string, string>>) =>
         if (!["main", "refs/pr/1", commit].includes(decodeURIComponent(revision))) return refuse(response, 404, "RevisionNotFound")
         const entry = files.get(decodeURIComponent(file))
         if (entry === undefined) return refuse(response, 404, "EntryNotFound")
-        if (!entry.large) return void send(request, response, entry, { "x-repo-commit": commit })
-        response.writeHead(302, {
-          location: `${storageUrl}/blobs/${entry.etag}`, "x-repo-commit": commit, "x-linked-etag": `"${entry.etag}"`, "x-linked-size": entry.bytes.length, etag: "\"of the redirect\"", "content-length": 0
-        }).end()
+        lead(response, entry, `${name}/${file}`)
       })
       const endpoint = await started(hub)
       const cache = await mkdtemp(join(tmpdir(), "elf-hub-"))

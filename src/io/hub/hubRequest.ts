@@ -73,12 +73,13 @@ export const isAbsentFile = ({ detail, reason }: HubError): boolean => reason ==
 
 const tagOf = (value: string | null): string | undefined => value?.replace(/^W\//, "").replaceAll("\"", "") || undefined
 
-const sizeOf = (response: Response): number => Number(response.headers.get("x-linked-size") ?? response.headers.get("content-length") ?? Number.NaN)
-
-const announcedBy = (settings: HubSettings, file: HubFile, response: Response): Effect.Effect<Announced, HubError> => {
-  const commit = response.headers.get("x-repo-commit") ?? ""
-  const etag = tagOf(response.headers.get("x-linked-etag")) ?? tagOf(response.headers.get("etag"))
-  const size = sizeOf(response)
+/** The headers of all hops, the last one's first: the hub says some things on the way only. A redirect's own length is none of the file. */
+const announcedBy = (settings: HubSettings, file: HubFile, hops: ReadonlyArray<Response>): Effect.Effect<Announced, HubError> => {
+  const header = (name: string) => hops.map(({ headers }) => headers.get(name)).findLast((value) => value !== null) ?? null
+  const last = hops.at(-1)!
+  const commit = header("x-repo-commit") ?? ""
+  const etag = tagOf(header("x-linked-etag")) ?? tagOf(last.headers.get("etag"))
+  const size = Number(header("x-linked-size") ?? (last.ok ? last.headers.get("content-length") : null) ?? Number.NaN)
   const usable = isCommit(commit) && etag !== undefined && /^[\w.+-]{1,128}$/.test(etag) && Number.isSafeInteger(size) && size >= 0
   return usable
     ? Effect.succeed({ commit, etag, size })
@@ -91,12 +92,13 @@ const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308].includ
 export const announce = (settings: HubSettings, file: HubFile): Effect.Effect<Announced, HubError> =>
   Effect.gen(function*() {
     let url = addressOf(settings, file)
-    for (let hops = 0; hops < 5; hops++) {
+    const hops: Array<Response> = []
+    while (hops.length < 5) {
       const response = yield* request(settings, file, url, { method: "HEAD", redirect: "manual", headers: headers(settings, {}) })
-      if (response.ok) return yield* announcedBy(settings, file, response)
-      if (!isRedirect(response.status)) return yield* refusal(settings, file, response)
-      const next = new URL(response.headers.get("location") ?? "", url)
-      if (response.headers.has("x-linked-etag") || next.origin !== new URL(settings.endpoint).origin) return yield* announcedBy(settings, file, response)
+      if (!response.ok && !isRedirect(response.status)) return yield* refusal(settings, file, response)
+      hops.push(response)
+      const next = new URL(response.headers.get("location") ?? url, url)
+      if (response.ok || next.origin !== new URL(settings.endpoint).origin) return yield* announcedBy(settings, file, hops)
       url = next.href
     }
     return yield* failing(file, "badAnswer", `${settings.endpoint} redirects without end`, "Check HF_ENDPOINT")
