@@ -98,7 +98,7 @@ const readVocabularySize = ({ folder, name }: EncoderPlace): Effect.Effect<numbe
   })
 
 /** Repositories whose vocabulary is the one that ships: for them its absence from a cache is no reason to fail. */
-const isPublishedT5 = (name: string): boolean => /^(google-t5\/|google\/t5-v1_1-)?t5-(small|base|large|3b|11b)\b|^google\/(t5-v1_1|flan-t5)-/.test(name)
+const isPublishedT5 = (name: string): boolean => /^(google-t5\/)?t5-(small|base|large|3b|11b)\b|^google\/(t5-v1_1|flan-t5)-/.test(name)
 
 const ownVocabulary = (place: EncoderPlace): Effect.Effect<string | undefined, Hub.HubError> =>
   Effect.catchIf(place.file("tokenizer.json"), ({ reason }) => isPublishedT5(place.name) && (reason === "offline" || reason === "network"), () => Effect.succeed(undefined))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { existsSync, readFileSync } from "node:fs"
-import { cp, rm } from "node:fs/promises"
+import { cp, mkdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { RunConfig } from "../../src/io/index.ts"
 import { Encoder } from "../../src/model/Encoder.ts"
@@ -10,7 +10,7 @@ import { Tokenizer } from "../../src/model/Tokenizer.ts"
 import { encoderLayer, tokenizerLayer } from "../../src/run/encoder.ts"
 import { testEngine } from "../support/backend.ts"
 import { encoderFolder, expectedOutputs } from "../support/encoders.ts"
-import { fakeHub } from "../support/hub.ts"
+import { commit, fakeHub } from "../support/hub.ts"
 import { temporaryFolder } from "../support/temporary.ts"
 import { assertNear } from "../support/tolerances.ts"
 import { elf } from "./process.ts"
@@ -113,6 +113,20 @@ describe("a vocabulary follows its encoder", () => {
       const path = join(yield* tinyFolder, "encoder")
       const tokenizer = yield* tokensOf({ path }, {})
       assert.strictEqual(tokenizer.vocabularySize, 32_100)
+    })))
+
+  it.effect("a cache without network that lacks the vocabulary: the shipped one for a published T5, a refusal for others", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* tinyFolder
+      for (const repository of ["t5-small", "owner--t5"]) {
+        const cached = join(folder, "hub", `models--${repository}`)
+        yield* Effect.promise(() => cp(join(folder, "encoder"), join(cached, "snapshots", commit), { recursive: true }))
+        yield* Effect.promise(() => mkdir(join(cached, "refs")).then(() => writeFile(join(cached, "refs", "main"), commit)))
+      }
+      yield* variables({ HF_HUB_CACHE: join(folder, "hub"), HF_HUB_OFFLINE: "1", HF_TOKEN: "" })
+      assert.strictEqual((yield* tokensOf({ name: "t5-small" }, {})).vocabularySize, 32_100)
+      const error = yield* Effect.flip(tokensOf({ name: "owner/t5" }, {}))
+      assert.deepInclude(error as object, { _tag: "HubError", reason: "offline", file: "tokenizer.json" })
     })))
 
   const refusals: ReadonlyArray<readonly [string, (folder: string) => Promise<unknown>, object, RegExp]> = [
