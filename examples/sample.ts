@@ -4,20 +4,20 @@
  *     npx node examples/sample.ts [seed]
  */
 import { Console, Effect, Layer, Stream } from "effect"
-import { Backend, decode, detokenize, Pretrained, sample, TimeGrid, Tokenizer } from "elf-streams"
+import { Backend, decode, detokenize, Pretrained, sample, TimeGrid } from "elf-streams"
 
 const seed = Number(process.argv[2] ?? 0)
 const selfConditionScale = 2
 
 const program = Effect.gen(function*() {
-  const { network } = yield* Pretrained.open(Pretrained.sotu)
+  const { network, tokenizer } = yield* Pretrained.open(Pretrained.sotu)
 
   yield* Stream.fromIterable(TimeGrid.logitNormal({ steps: 16, seed })).pipe(
     sample({ keys: [0], seed, selfConditionScale }),
     decode({ from: "prediction", selfConditionScale }),
     detokenize,
     Stream.runForEach(({ step, texts }) => Console.log(`t ${step.tNext.toFixed(3)}  ${texts[0]}`)),
-    Effect.provide(Layer.merge(network, Tokenizer.layer))
+    Effect.provide(Layer.merge(network, tokenizer))
   )
 })
 

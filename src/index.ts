@@ -7,10 +7,11 @@ export {
   ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export {
-  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, Encoder, type EncoderRows, type Engine,
+  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
   EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
-  Loss, MaskedTokens, ModelConfig, Network, Optimizer, OutOfMemoryError, Parameters, publishedProcess, snapshot,
-  T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot, type TrainStart, TrainState,
+  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
+  snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
+  type TrainStart, TrainState,
   type TrainStateFields, VelocityField
 } from "./model/index.ts"
 export {
@@ -24,13 +25,13 @@ export {
   tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet, RunConfig,
   Safetensors, T5Folder
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, NoDataError, type PlannedRun, planRun, Pretrained,
-  processOf, readTrainSnapshot, roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice,
-  samplerOptions, ShortRunError, TeacherError, teacherWeights, teachOptions, timeSteps, trainingBatches, trainOptions,
-  writeTrainCheckpoint
+  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, type LoadEncoderError, type LoadTokenizerError,
+  NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot, roundCorruption, rowsPerEpoch,
+  type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError, TeacherError, teacherWeights,
+  teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

@@ -87,7 +87,8 @@ describe("the outside", () => {
     expect(wrong.map(show)).toEqual([])
   })
 
-  it("tensors stay in model and streams, parquet in io, the command line in cli", () => {
+  it("tensors stay in model and streams, parquet in io, the command line in cli, ONNX in model", () => {
+    expect(users("@huggingface/transformers")).toEqual(new Set(["model"]))
     expect(users("@tensorflow/tfjs-core")).toEqual(new Set(["model", "streams"]))
     expect(users("hyparquet")).toEqual(new Set(["io"]))
     expect(users("effect/cli")).toEqual(new Set(["cli", "."]))

@@ -7,7 +7,10 @@ import { describeRunFile } from "../scripts/describe-run-file.ts"
 const root = join(import.meta.dirname, "..")
 const read = (path: string): string => readFileSync(join(root, path), "utf8")
 
-const documents = ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/glossary.md", "docs/run-file.md", "docs/fidelity.md"]
+const documents = [
+  "README.md", "CHANGELOG.md",
+  ...["architecture", "encoders", "fidelity", "glossary", "run-file"].map((name) => `docs/${name}.md`)
+]
 
 describe("documents", () => {
   it("docs/run-file.md is what the schema says; if it is not, `npm run docs` writes it", () => {

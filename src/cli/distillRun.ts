@@ -7,13 +7,13 @@ import { keyed } from "../flow/Random.ts"
 import { Checkpoint, type RunConfig } from "../io/index.ts"
 import type { ElfWeights } from "../model/Network.ts"
 import { Teacher } from "../model/Teacher.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
 import { TrainState, type TrainStart } from "../model/TrainState.ts"
 import { type DistillationRound, distillationRounds, roundCorruption, teacherWeights, teachOptions } from "../run/distillation.ts"
+import { encoderLayer, tokenizerLayer } from "../run/encoder.ts"
 import { distillationLosses, heldOutBatches } from "../run/heldOut.ts"
 import { readTrainSnapshot } from "../run/runCheckpoint.ts"
 import { processOf } from "../run/sampling.ts"
-import { averagedTensors, encoderLayer } from "../run/weights.ts"
+import { averagedTensors } from "../run/weights.ts"
 import { corrupt } from "../streams/corrupt.ts"
 import type { PackPosition } from "../streams/Sequence.ts"
 import { compose } from "../streams/Stage.ts"
@@ -129,6 +129,6 @@ export const distillRun = Effect.fnUntraced(function*(request: DistillRequest) {
   if (!resume) yield* Effect.forEach(rounds, (round) => refuseUsedFolder(round.run.checkpoint.directory, "distillation.directory"), { discard: true })
   const teacher = yield* teacherWeights(run, section)
   return yield* runRounds(request, rounds, teacher).pipe(
-    Effect.provide(Layer.mergeAll(Teacher.layer(teacher), encoderLayer(run), Tokenizer.layer))
+    Effect.provide(Layer.mergeAll(Teacher.layer(teacher), encoderLayer(run), tokenizerLayer(run)))
   )
 })

@@ -3,7 +3,6 @@
  */
 import { Effect, Layer, Option, Stream } from "effect"
 import type { RunConfig } from "../io/index.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
 import * as Pretrained from "../run/Pretrained.ts"
 import { samplerChoice, samplerOptions, type SamplerChoice, timeSteps } from "../run/sampling.ts"
 import { decode, detokenize, type Texts } from "../streams/decode.ts"
@@ -43,8 +42,8 @@ const follow = (run: RunConfig.RunConfig, choice: SamplerChoice, watch: SampleRe
 
 /** Samples `count` texts from a checkpoint. */
 export const sampleTexts = Effect.fnUntraced(function*({ change, checkpoint, watch }: SampleRequest) {
-  const { network, run } = yield* Pretrained.open(checkpoint)
+  const { network, run, tokenizer } = yield* Pretrained.open(checkpoint)
   const choice = samplerChoice(run, change)
-  const { texts } = yield* follow(run, choice, watch).pipe(Effect.provide(Layer.merge(network, Tokenizer.layer)))
+  const { texts } = yield* follow(run, choice, watch).pipe(Effect.provide(Layer.merge(network, tokenizer)))
   return { texts, choice } satisfies SampleResult
 })

@@ -5,14 +5,13 @@ import { Effect, Layer } from "effect"
 import { keyed } from "../flow/Random.ts"
 import { Checkpoint, type RunConfig } from "../io/index.ts"
 import { initialParameters } from "../model/Initialization.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
 import { TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions } from "../run/corruption.ts"
+import { encoderLayer, tokenizerLayer } from "../run/encoder.ts"
 import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
 import { type PlannedRun, planRun } from "../run/plan.ts"
 import { readTrainSnapshot } from "../run/runCheckpoint.ts"
 import { processOf } from "../run/sampling.ts"
-import { encoderLayer } from "../run/weights.ts"
 import { corrupt } from "../streams/corrupt.ts"
 import { selfCondition } from "../streams/selfCondition.ts"
 import type { PackPosition } from "../streams/Sequence.ts"
@@ -58,6 +57,6 @@ const runFrom = Effect.fnUntraced(function*(run: PlannedRun, { position, step }:
 export const trainRun = Effect.fnUntraced(function*(request: TrainRequest) {
   const run = yield* planRun(request.run)
   const start = yield* startOf({ ...request, run })
-  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(run) }), encoderLayer(run), Tokenizer.layer)
+  const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(run) }), encoderLayer(run), tokenizerLayer(run))
   return yield* Effect.scoped(runFrom(run, start)).pipe(Effect.provide(layers))
 })

@@ -97,6 +97,15 @@ const withLearningRate = (input: unknown): unknown => {
   return { ...input, optimizer: { ...input["optimizer"], learningRate: (baseLearningRate * rows) / 256 } }
 }
 
+/** Names the encoder of a run that names none, as the reference does, so that a checkpoint says which one it was. */
+const withEncoder = (input: unknown): unknown => {
+  if (!isSection(input)) return input
+  const encoder = input["encoder"] === undefined ? {} : input["encoder"]
+  return isSection(encoder) && encoder["path"] === undefined && encoder["name"] === undefined
+    ? { ...input, encoder: { ...encoder, name: "t5-small" } }
+    : input
+}
+
 type Check = readonly [holds: boolean, problem: string]
 
 const modelChecks = ({ hidden, heads }: RunConfig["model"]): ReadonlyArray<Check> => {
@@ -105,8 +114,9 @@ const modelChecks = ({ hidden, heads }: RunConfig["model"]): ReadonlyArray<Check
   return [[(hidden / heads) % 2 === 0, problem]]
 }
 
-const encoderChecks = ({ path, name }: RunConfig["encoder"]): ReadonlyArray<Check> => [
-  [(path === undefined) !== (name === undefined), `encoder: give "path" or "name", not ${path === undefined ? "none" : "both"}`]
+const encoderChecks = ({ name, path, revision }: RunConfig["encoder"]): ReadonlyArray<Check> => [
+  [path === undefined || name === undefined, "encoder: give \"path\" or \"name\", not both"],
+  [path === undefined || revision === undefined, "encoder.revision: a folder has no revisions; it goes with encoder.name"]
 ]
 
 const conditionChecks = ({ model, data }: RunConfig): ReadonlyArray<Check> => {
@@ -160,7 +170,7 @@ const decodeSchema = Schema.decodeUnknownEffect(RunConfigSchema, { onExcessPrope
 /** Checks a configuration and fills in its defaults; `file` is for error messages. Paths are left as they are. */
 export const decode = (input: unknown, file = "the configuration"): Effect.Effect<RunConfig, RunConfigError> =>
   Effect.gen(function*() {
-    const filled = withLearningRate(withPreset(yield* overPreset(input)))
+    const filled = withLearningRate(withEncoder(withPreset(yield* overPreset(input))))
     const config = yield* Effect.mapError(decodeSchema(filled), (error) => failing(file, problemsOf(error.issue, filled, places)))
     const problems = crossProblems(config)
     return problems.length === 0 ? config : yield* failing(file, problems)

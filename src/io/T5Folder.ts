@@ -1,5 +1,6 @@
 /**
- * T5 encoders from a folder in the usual layout: `config.json` beside `model.safetensors`.
+ * T5 encoders from a folder in the usual layout: `config.json` beside `model.safetensors` (or its shards, or
+ * `pytorch_model.bin`).
  *
  * @since 0.1.0
  */
@@ -8,24 +9,19 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { T5Weights } from "../model/Encoder.ts"
 import { type T5Config, t5Shapes } from "../model/T5Encoder.ts"
-import * as Safetensors from "./Safetensors.ts"
+import type { ForeignWeights } from "./ForeignWeights.ts"
+import { failing, type T5FolderError } from "./T5FolderError.ts"
+import { openTensors, type TensorsError } from "./t5Tensors.ts"
 
-/** A folder is no T5 encoder: a file is missing or unreadable, or the weights do not fit the configuration. */
-export class T5FolderError extends Schema.TaggedError<T5FolderError>()("T5FolderError", {
-  folder: Schema.String,
-  detail: Schema.String,
-  remedy: Schema.String
-}) {
-  override get message(): string {
-    return `${this.folder} is not a usable T5 encoder: ${this.detail}. ${this.remedy}.`
-  }
-}
+export { T5FolderError } from "./T5FolderError.ts"
+export type { TensorsError } from "./t5Tensors.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 const keyed = <S extends Schema.Top>(schema: S, value: S["Encoded"]) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
-/** The keys of `config.json` that matter; older files leave out the defaults. */
+/** The keys of `config.json` that matter; older files leave out the defaults. Only what is computed here is accepted. */
 const ConfigFile = Schema.Struct({
+  model_type: keyed(Schema.Literals(["t5", "mt5"]), "t5"),
   vocab_size: Count,
   d_model: Count,
   d_kv: Count,
@@ -34,10 +30,9 @@ const ConfigFile = Schema.Struct({
   num_heads: Count,
   relative_attention_num_buckets: keyed(Count, 32),
   relative_attention_max_distance: keyed(Count, 128),
-  feed_forward_proj: keyed(Schema.Literals(["relu", "gated-gelu"]), "relu")
+  feed_forward_proj: keyed(Schema.Literals(["relu", "gated-gelu"]), "relu"),
+  layer_norm_epsilon: keyed(Schema.Literal(1e-6), 1e-6)
 })
-
-const failing = (folder: string, detail: string, remedy: string) => new T5FolderError({ folder, detail, remedy })
 
 const remedy = "Give a folder with the config.json and model.safetensors of a T5 encoder"
 
@@ -49,30 +44,47 @@ const readConfig = (folder: string): Effect.Effect<T5Config, T5FolderError> =>
     Effect.flatMap((json) =>
       Effect.mapError(Schema.decodeUnknownEffect(ConfigFile)(json), (error) =>
         failing(folder, `config.json is not a T5 configuration (${error.message.split("\n").join(" ")})`, remedy))
-    )
+    ),
+    Effect.map(({ layer_norm_epsilon: _, model_type: _type, ...config }) => config)
   )
 
 const sameShape = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean => a.length === b.length && a.every((n, i) => n === b[i])
 
-/** Whole T5 models also hold a decoder, and some files the tied embedding under its second name: both are left aside. */
-const nameIn = (tensors: ReadonlyMap<string, unknown>, name: string): string =>
-  name === "shared.weight" && !tensors.has(name) ? "encoder.embed_tokens.weight" : name
+/** Some files hold the embedding, which encoder and decoder share, under the encoder's name for it alone. */
+const embedding = { usual: "shared.weight", encoders: "encoder.embed_tokens.weight" } as const
 
-const mismatches = (tensors: Safetensors.SafetensorsFile["tensors"], config: T5Config): ReadonlyArray<string> =>
+const nameIn = (tensors: ForeignWeights<unknown>, name: string): string =>
+  name === embedding.usual && !tensors.has(name) ? embedding.encoders : name
+
+const mismatches = (tensors: ForeignWeights<unknown>, config: T5Config): ReadonlyArray<string> =>
   Array.from(t5Shapes(config)).flatMap(([name, shape]) => {
     const found = tensors.get(nameIn(tensors, name))
     if (found === undefined) return [`${name} is missing`]
     return sameShape(found.shape, shape) ? [] : [`${name} is [${found.shape.join(", ")}] instead of [${shape.join(", ")}]`]
   })
 
+/**
+ * Tensors of an encoder that computes something else: more layers, a bias in each of them. What is not the encoder's (a
+ * whole checkpoint holds the decoder too) is none of our business.
+ */
+const surplus = (tensors: ForeignWeights<unknown>, config: T5Config): ReadonlyArray<string> => {
+  const known = t5Shapes(config)
+  return [...tensors.keys()]
+    .filter((name) => name.startsWith("encoder.") && name !== embedding.encoders && !known.has(name))
+    .map((name) => `${name} has no place in it`)
+}
+
+const shortened = (problems: ReadonlyArray<string>): string =>
+  problems.length <= 4 ? problems.join("; ") : `${problems.slice(0, 3).join("; ")}; and ${problems.length - 3} more`
+
 /** Reads an encoder's configuration and weights into memory, as 32-bit floats. */
-export const load = (folder: string): Effect.Effect<T5Weights, T5FolderError | Safetensors.SafetensorsError> =>
+export const load = (folder: string): Effect.Effect<T5Weights, TensorsError> =>
   Effect.scoped(Effect.gen(function*() {
     const config = yield* readConfig(folder)
-    const file = yield* Safetensors.open(join(folder, "model.safetensors"))
-    const wrong = mismatches(file.tensors, config)
-    if (wrong.length > 0) return yield* failing(folder, `the weights do not fit config.json: ${wrong.join("; ")}`, remedy)
+    const found = yield* openTensors(folder)
+    const wrong = [...mismatches(found, config), ...surplus(found, config)]
+    if (wrong.length > 0) return yield* failing(folder, `the weights do not fit config.json: ${shortened(wrong)}`, remedy)
     const tensors = yield* Effect.forEach(t5Shapes(config), ([name, shape]) =>
-      Effect.map(file.read(nameIn(file.tensors, name)), ({ data }) => ({ name, shape, data: Float32Array.from(data) })))
+      Effect.map(found.get(nameIn(found, name))!.read, (data) => ({ name, shape, data })))
     return { config, tensors }
   }))

@@ -50,8 +50,18 @@ const Model = Schema.Struct({
 })
 
 const Encoder = Schema.Struct({
+  kind: key(
+    Schema.Literals(["t5", "onnx"]),
+    "t5",
+    "A T5 encoder (v1.0 or v1.1) on the tensor engine, or any encoder as an ONNX file through @huggingface/transformers."
+  ),
   path: optional(Text, "Folder of the frozen text encoder, relative to the run file."),
-  name: optional(Text, "Name of the frozen text encoder, instead of a path."),
+  name: optional(
+    Text,
+    "Instead of a path: sotu, which ships; t5-small (also where neither is given), t5-base, t5-large, t5-3b, t5-11b, or owner/name of a hub."
+  ),
+  revision: optional(Text, "Branch, tag or commit of the hub's repository; main when absent."),
+  file: optional(Text, "The ONNX file in the encoder's folder (onnx only); onnx/model.onnx when absent."),
   latentMean: key(Schema.Finite, 0, "Subtracted from the encoder's output."),
   latentStandardDeviation: key(Positive, 0.2, "The encoder's output is divided by this.")
 })
@@ -193,7 +203,7 @@ export const RunConfigSchema = Schema.Struct({
   extends: optional(Schema.Literals(presetNames), "A published run, which this file is put over key by key."),
   seed: key(Schema.Int, 42, "Every random draw of the run is a function of it."),
   model: required(Model, "The network."),
-  encoder: required(Encoder, "The frozen text encoder."),
+  encoder: section(Encoder, {}, "The frozen text encoder."),
   data: required(Data, "What to train on."),
   flow: section(Flow, {}, "The flow-matching objective."),
   optimizer: required(Optimizer, "How the parameters are updated."),

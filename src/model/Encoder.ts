@@ -4,6 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
+import type { OnnxEncoderError } from "./OnnxEncoderError.ts"
 import { dispose, type HostTensor, upload } from "./Parameters.ts"
 import { encode, type T5Config } from "./T5Encoder.ts"
 
@@ -31,13 +32,16 @@ export interface T5Weights {
   readonly tensors: ReadonlyArray<HostTensor>
 }
 
+/** What keeps rows from being embedded: the device, or an encoder that runs outside of it. */
+export type EmbedError = BackendError | OnnxEncoderError
+
 export class Encoder extends Context.Service<Encoder, {
   /** D, channels of a latent. */
   readonly width: number
   /** Token ids lie in [0, vocabulary). */
   readonly vocabulary: number
   /** Normalised contextual embeddings `[B, S, D]`. */
-  readonly embed: (rows: EncoderRows) => Effect.Effect<Float32Array, BackendError>
+  readonly embed: (rows: EncoderRows) => Effect.Effect<Float32Array, EmbedError>
 }>()("elf-streams/model/Encoder") {
   /** A T5 encoder, v1.0 or v1.1; its weights are on the device as long as the layer lives. */
   static readonly layerT5 = (weights: T5Weights, normalization: LatentNormalization): Layer.Layer<Encoder, BackendError, Backend> =>

@@ -51,9 +51,20 @@ export class Tokenizer extends Context.Service<Tokenizer, {
     Effect.suspend(() => load(fileURLToPath(new URL("../../assets/t5-tokenizer.json.gz", import.meta.url))))
   )
 
-  /** A vocabulary of your own: a Hugging Face `tokenizer.json` with `<pad>` and `</s>`, plain or gzipped. */
-  static readonly layerFile = (path: string): Layer.Layer<Tokenizer, TokenizeError> =>
-    Layer.effect(Tokenizer, Effect.suspend(() => load(path)))
+  /**
+   * A vocabulary of your own: a Hugging Face `tokenizer.json`, plain or gzipped. Its settings for truncation and padding
+   * are not used: how long rows are is the run's affair.
+   */
+  static readonly layerFile = (path: string, tokens: SpecialTokens = {}): Layer.Layer<Tokenizer, TokenizeError> =>
+    Layer.effect(Tokenizer, Effect.suspend(() => load(path, tokens)))
+}
+
+/** The tokens that rows are filled with and texts end with. */
+export interface SpecialTokens {
+  /** Default: `<pad>` or `[PAD]`, whichever the vocabulary has. */
+  readonly pad?: string | undefined
+  /** Default: `</s>` or `[SEP]`, whichever the vocabulary has. */
+  readonly endOfSequence?: string | undefined
 }
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "")
@@ -63,7 +74,13 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 const readVocabulary = async (path: string): Promise<Rust.Tokenizer> => {
   const bytes = await readFile(path)
   const json = isGzip(bytes) ? await promisify(gunzip)(bytes) : bytes
-  return Rust.Tokenizer.fromString(json.toString("utf8"))
+  return Rust.Tokenizer.fromString(withoutLengths(json.toString("utf8")))
+}
+
+/** Sentence encoders bring settings that cut every text after 128 tokens and fill it up to them. */
+const withoutLengths = (json: string): string => {
+  const settings = JSON.parse(json) as { readonly truncation?: unknown; readonly padding?: unknown }
+  return settings.truncation == null && settings.padding == null ? json : JSON.stringify({ ...settings, truncation: null, padding: null })
 }
 
 const loadError = (path: string) => (cause: unknown): TokenizeError =>
@@ -71,19 +88,19 @@ const loadError = (path: string) => (cause: unknown): TokenizeError =>
     operation: "load",
     where: `the vocabulary ${path}`,
     reason: reasonOf(cause),
-    remedy: "Give a Hugging Face tokenizer.json (plain or gzipped) that has the tokens <pad> and </s>."
+    remedy: "Give a Hugging Face tokenizer.json (plain or gzipped) with a token for padding and one for the end of a text, such as <pad> and </s>."
   })
 
-const specialToken = (rust: Rust.Tokenizer, token: string): number => {
-  const id = rust.tokenToId(token)
-  if (id === null) throw new Error(`it has no token ${token}`)
+const specialToken = (rust: Rust.Tokenizer, candidates: ReadonlyArray<string>): number => {
+  const id = candidates.map((token) => rust.tokenToId(token)).find((found) => found !== null)
+  if (id === undefined) throw new Error(`it has no token ${candidates.join(" or ")}`)
   return id
 }
 
-const load = (path: string): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
-  Effect.tryPromise({ try: () => readVocabulary(path).then(make), catch: loadError(path) })
+const load = (path: string, tokens: SpecialTokens = {}): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
+  Effect.tryPromise({ try: () => readVocabulary(path).then((rust) => make(rust, tokens)), catch: loadError(path) })
 
-const make = (rust: Rust.Tokenizer): Tokenizer["Service"] => {
+const make = (rust: Rust.Tokenizer, { endOfSequence, pad }: SpecialTokens): Tokenizer["Service"] => {
   const vocabularySize = rust.getVocabSize(true)
   const encodeBatch = Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
     yield* requireTexts(texts)
@@ -104,8 +121,8 @@ const make = (rust: Rust.Tokenizer): Tokenizer["Service"] => {
       })
     }),
     vocabularySize,
-    padId: specialToken(rust, "<pad>"),
-    endOfSequenceId: specialToken(rust, "</s>")
+    padId: specialToken(rust, pad === undefined ? ["<pad>", "[PAD]"] : [pad]),
+    endOfSequenceId: specialToken(rust, endOfSequence === undefined ? ["</s>", "[SEP]"] : [endOfSequence])
   })
 }
 

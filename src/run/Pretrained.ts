@@ -5,20 +5,19 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import { join } from "node:path"
-import { Checkpoint, type RunConfig, type Safetensors, type T5Folder } from "../io/index.ts"
+import { Checkpoint, type RunConfig } from "../io/index.ts"
 import type { Backend, BackendError } from "../model/Backend.ts"
-import type { Encoder } from "../model/Encoder.ts"
+import type { EmbedError, Encoder } from "../model/Encoder.ts"
 import { Network } from "../model/Network.ts"
-import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
+import type { TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { type Generated, generate as generateStage } from "../streams/generate.ts"
+import { encoderLayer, type LoadEncoderError, type LoadTokenizerError, tokenizerLayer } from "./encoder.ts"
+import { shippedModels } from "./encoderPlace.ts"
 import { samplerChoice, generateOptions, processOf, type SamplerChoice } from "./sampling.ts"
-import { averagedTensors, checkpointConfig, type EncoderError, encoderLayer, shippedModels } from "./weights.ts"
+import { averagedTensors, checkpointConfig } from "./weights.ts"
 
 /** What keeps a checkpoint from being opened. */
 export type OpenError = Checkpoint.CheckpointError | RunConfig.RunConfigError
-
-/** What keeps its encoder from being loaded. */
-export type LoadEncoderError = EncoderError | T5Folder.T5FolderError | Safetensors.SafetensorsError | BackendError
 
 /** A network and what it was trained with. Nothing is on the device until one of its layers is built. */
 export interface Pretrained {
@@ -30,8 +29,10 @@ export interface Pretrained {
   readonly network: Layer.Layer<Network, BackendError, Backend>
   /** The frozen encoder that turns conditions into latents. */
   readonly encoder: Layer.Layer<Encoder, LoadEncoderError, Backend>
+  /** The encoder's vocabulary. */
+  readonly tokenizer: Layer.Layer<Tokenizer, LoadTokenizerError>
   /** Network, encoder and vocabulary together. */
-  readonly layer: Layer.Layer<Network | Encoder | Tokenizer, LoadEncoderError | TokenizeError, Backend>
+  readonly layer: Layer.Layer<Network | Encoder | Tokenizer, LoadEncoderError | LoadTokenizerError, Backend>
 }
 
 /** Folder of the small network that ships with the package: State of the Union addresses, 64 tokens. */
@@ -45,7 +46,8 @@ export const open = (path: string): Effect.Effect<Pretrained, OpenError> =>
     const tensors = yield* averagedTensors(checkpoint, run.model)
     const network = Network.layer({ config: run.model, tensors, process: processOf(run) })
     const encoder = encoderLayer(run)
-    return { step: checkpoint.step, run, network, encoder, layer: Layer.mergeAll(network, encoder, Tokenizer.layer) }
+    const tokenizer = tokenizerLayer(run)
+    return { step: checkpoint.step, run, network, encoder, tokenizer, layer: Layer.mergeAll(network, encoder, tokenizer) }
   })
 
 /** What {@link generate} changes of the checkpoint's own sampler. */
@@ -66,7 +68,7 @@ export interface GenerateChange extends Partial<Omit<SamplerChoice, "count">> {
  * ```
  */
 export const generate = (path: string, { batchSize = 16, ...change }: GenerateChange = {}) =>
-  <E, R>(prompts: Stream.Stream<string, E, R>): Stream.Stream<Generated, E | OpenError | LoadEncoderError | TokenizeError, R | Backend> =>
+  <E, R>(prompts: Stream.Stream<string, E, R>): Stream.Stream<Generated, E | OpenError | LoadEncoderError | LoadTokenizerError | EmbedError | TokenizeError, R | Backend> =>
     Stream.unwrap(Effect.map(open(path), ({ layer, run }) =>
       prompts.pipe(
         generateStage(generateOptions(run, samplerChoice(run, change), batchSize)),

@@ -5,10 +5,11 @@
  */
 export { corruptionOptions, trainOptions } from "./corruption.ts"
 export { type DistillationRound, distillationRounds, roundCorruption, TeacherError, teacherWeights, teachOptions } from "./distillation.ts"
+export { encoderLayer, type LoadEncoderError, type LoadTokenizerError, tokenizerLayer } from "./encoder.ts"
+export { EncoderError } from "./encoderPlace.ts"
 export { distillationLosses, heldOutBatches, heldOutLosses } from "./heldOut.ts"
 export { type PlannedRun, planRun, rowsPerEpoch, ShortRunError } from "./plan.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"
 export { type DataStart, NoDataError, trainingBatches } from "./trainingData.ts"
-export { EncoderError, encoderLayer } from "./weights.ts"

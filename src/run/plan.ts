@@ -5,8 +5,8 @@
  */
 import { Effect, Schema, Stream } from "effect"
 import { Parquet, type RunConfig } from "../io/index.ts"
-import { Tokenizer } from "../model/Tokenizer.ts"
 import { tokenize } from "../streams/tokenize.ts"
+import { tokenizerLayer } from "./encoder.ts"
 import { NoDataError, rowCount } from "./trainingData.ts"
 
 /** A run whose number of steps is known. */
@@ -57,11 +57,11 @@ export const planRun = Effect.fnUntraced(function*(run: RunConfig.RunConfig) {
   const { data: { batchSize, epochs = 0 }, optimizer: { warmupEpochs, ...optimizer } } = run
   const byEpochs = warmupEpochs !== undefined && optimizer.warmupSteps === 0
   if (optimizer.steps !== undefined && !byEpochs) return { ...run, optimizer: { ...optimizer, steps: optimizer.steps } } as PlannedRun
-  const rows = yield* rowsPerEpoch(run)
+  const rows = yield* rowsPerEpoch(run).pipe(Effect.provide(tokenizerLayer(run)))
   const updateRows = batchSize * optimizer.gradientAccumulation
   const updates = (epochs: number): number => Math.floor((epochs * rows) / updateRows)
   const steps = optimizer.steps ?? updates(epochs)
   if (steps === 0) return yield* new ShortRunError({ rows, epochs, updateRows })
   const warmupSteps = Math.min(steps, byEpochs ? updates(warmupEpochs) : optimizer.warmupSteps)
   return { ...run, optimizer: { ...optimizer, steps, warmupSteps } } as PlannedRun
-}, Effect.provide(Tokenizer.layer))
+})

@@ -2,8 +2,7 @@
  * Token ids → latents, by the frozen encoder.
  */
 import { Effect, Stream } from "effect"
-import type { BackendError } from "../model/Backend.ts"
-import { Encoder } from "../model/Encoder.ts"
+import { type EmbedError, Encoder } from "../model/Encoder.ts"
 import type { EmbeddedSequence, LabelledSequence } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
 
@@ -54,6 +53,6 @@ const embedRows = Effect.fnUntraced(function*(rows: ReadonlyArray<LabelledSequen
  * Adds latents `[S, D]` to each row. `batchSize` rows go through the encoder at once; a row's latents do not depend on
  * its neighbours. The latents are host arrays, so what follows may buffer.
  */
-export const embed = (options: { readonly batchSize: number }): Stage<LabelledSequence, EmbeddedSequence, BackendError, Encoder> =>
+export const embed = (options: { readonly batchSize: number }): Stage<LabelledSequence, EmbeddedSequence, EmbedError, Encoder> =>
   <E0, R0>(upstream: Stream.Stream<LabelledSequence, E0, R0>) =>
     upstream.pipe(Stream.grouped(options.batchSize), Stream.mapEffect(embedRows), Stream.flattenIterable)

@@ -5,8 +5,8 @@ import { Effect, Option, Stream } from "effect"
 import { requireArgument } from "../flow/errors.ts"
 import { type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
 import { logitNormal, type TimeStep } from "../flow/TimeGrid.ts"
-import type { Backend, BackendError } from "../model/Backend.ts"
-import type { Encoder } from "../model/Encoder.ts"
+import type { Backend } from "../model/Backend.ts"
+import type { EmbedError, Encoder } from "../model/Encoder.ts"
 import { Network } from "../model/Network.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { decode, trimAnswer } from "./decode.ts"
@@ -93,7 +93,7 @@ const generateBatch = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>
  */
 export const generate = (
   options: GenerateOptions & Seeded
-): Stage<string, Generated, BackendError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
+): Stage<string, Generated, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
   const resolved = resolve(options)
   return <E0, R0>(upstream: Stream.Stream<string, E0, R0>) =>
     upstream.pipe(

@@ -22,7 +22,7 @@ describe("decode", () => {
     Effect.gen(function*() {
       const { flow, model, optimizer, encoder, data, sample, seed } = yield* RunConfig.decode(least)
       assert.deepStrictEqual(model, { preset: "ELF-B", ...presets["ELF-B"] })
-      assert.deepStrictEqual(encoder, { name: "t5-small", latentMean: 0, latentStandardDeviation: 0.2 })
+      assert.deepStrictEqual(encoder, { kind: "t5", name: "t5-small", latentMean: 0, latentStandardDeviation: 0.2 })
       assert.deepStrictEqual(flow, {
         timeDistribution: { kind: "logitNormal", mean: -1.5, standardDeviation: 0.8 },
         noiseScale: 2,
@@ -67,6 +67,14 @@ describe("decode", () => {
         const config = yield* RunConfig.decode({ ...least, seed, model: { preset }, flow: { decoderProbability: share } })
         assert.deepStrictEqual(yield* RunConfig.decode(config), config)
       })))
+  it.effect("a run without an encoder has the reference's, by its name", () =>
+    Effect.gen(function*() {
+      const { encoder: _, ...without } = least
+      for (const input of [without, { ...least, encoder: {} }, { ...least, encoder: { revision: "main" } }]) {
+        assert.strictEqual((yield* RunConfig.decode(input)).encoder.name, "t5-small")
+      }
+      assert.isUndefined((yield* RunConfig.decode({ ...least, encoder: { path: "mine" } })).encoder.name)
+    }))
   it.effect("sizes beside a preset win", () =>
     Effect.map(RunConfig.decode({ ...least, model: { preset: "ELF-M", depth: 2 } }), ({ model }) =>
       assert.deepInclude(model, { hidden: 1056, heads: 16, depth: 2 })))
@@ -106,7 +114,6 @@ describe("decode", () => {
         "model.hidden: this key must be given",
         "model.depth: this key must be given",
         "model.heads: this key must be given",
-        "encoder: this key must be given",
         "data: this key must be given",
         "optimizer: this key must be given"
       ])
@@ -125,8 +132,8 @@ describe("decode", () => {
       const cases: ReadonlyArray<readonly [object, string]> = [
         [{ model: { hidden: 60, depth: 1, heads: 7 } }, "do not divide"],
         [{ model: { hidden: 60, depth: 1, heads: 4 } }, "a head of 15 is odd"],
-        [{ encoder: {} }, "not none"],
         [{ encoder: { name: "a", path: "b" } }, "not both"],
+        [{ encoder: { path: "b", revision: "main" } }, "a folder has no revisions"],
         [{ data: { train: "x", condition: { minimum: 9, maximum: 8 } } }, "data.condition.minimum"],
         [{ data: { train: "x", condition: { probability: 0.5, maximum: 1024 } } }, "leaves nothing to write"],
         [{ data: { train: "x", conditionColumn: "c", condition: { maximum: 1024 } } }, "leaves nothing to write"],

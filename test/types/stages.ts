@@ -3,7 +3,7 @@
  */
 import { Effect, Stream } from "effect"
 import {
-  Backend, type BackendError, batch, type BatchShapeError, corrupt, type CorruptionOptions, embed, type Encoder,
+  Backend, batch, type BatchShapeError, corrupt, type CorruptionOptions, embed, type EmbedError, type Encoder,
   type LabelledSequence, type LatentBatch, Network, pack, Parquet, Pretrained, sample, selfCondition, type Stage, TimeGrid,
   tokenize, type TokenizeError, type Tokenizer, train, type TrainOptions
 } from "elf-streams"
@@ -20,7 +20,7 @@ const same = <A>() => <B>(_: [A] extends [B] ? ([B] extends [A] ? true : false) 
 const packed = texts.pipe(tokenize, pack({ length: 8, endOfSequenceId: 1, padId: 0 }))
 const batches = labelled.pipe(embed({ batchSize: 2 }), batch({ size: 2 }))
 const trained = batches.pipe(corrupt(noise), selfCondition, train(options))
-same<Stream.Error<typeof batches>>()<BackendError | BatchShapeError>(true)
+same<Stream.Error<typeof batches>>()<EmbedError | BatchShapeError>(true)
 same<Stream.Services<typeof batches>>()<Encoder>(true)
 same<Stream.Services<typeof packed>>()<Tokenizer>(true)
 same<Extract<Stream.Error<typeof packed>, TokenizeError>>()<TokenizeError>(true)
