@@ -24,11 +24,11 @@ export {
   tokenizePairs, type TokenPair, train, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, RunConfig,
-  Safetensors, T5Folder
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, MetricsLog, Parquet, PartManifest,
+  RunConfig, Safetensors, T5Folder
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses,
-  NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
+  Inference, NoDataError, Pretrained, processOf, readTrainSnapshot, type RunPosition, samplerChoice, type SamplerChoice,
   samplerOptions, timeSteps, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

@@ -48,7 +48,7 @@ const remedyForDamage = "fetch or write the file again"
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 // hyparquet's own decoder replaces broken bytes and drops a leading byte order mark in silence.
-const stringFromBytes = (bytes: Uint8Array | undefined): string | undefined => {
+export const stringFromBytes = (bytes: Uint8Array | undefined): string | undefined => {
   if (bytes === undefined) return undefined
   if (!isUtf8(bytes)) utf8.decode(bytes)
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
@@ -150,7 +150,7 @@ const inspect = (path: string, file: DiskFile) =>
   })
 
 /** What is wrong with a decoded column, if anything: its length, or a value that points outside the dictionary. */
-const columnProblem = (values: DecodedArray, group: RowGroup, nested: boolean): string | undefined => {
+export const columnProblem = (values: DecodedArray, group: RowGroup, nested: boolean): string | undefined => {
   if (values.length !== group.rows) return `${values.length} values were found where ${group.rows} rows are promised`
   // In a flat column hyparquet decodes null as null; undefined is what it takes from beyond the end of a dictionary.
   const hole = !nested && Array.isArray(values) ? values.indexOf(undefined) : -1

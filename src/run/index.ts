@@ -5,6 +5,7 @@
  */
 export { corruptionOptions, trainOptions } from "./corruption.ts"
 export { heldOutBatches, heldOutLosses } from "./heldOut.ts"
+export * as Inference from "./inference/index.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"
