@@ -223,6 +223,13 @@ export const runUnit = Effect.fnUntraced(function*(context: UnitContext, unit: U
       (request.onError ?? "fail") !== "fail" && isDamage(error) ? passOverUnit(context, unit, error) : Effect.fail(error))
   )
   yield* Effect.mapError(writer.append(report), fromDiskError(join(request.output, unit.part)))
+  yield* Effect.annotateCurrentSpan({
+    "elf.tokens": report.tokens,
+    "elf.failedRows": report.failedRows,
+    "elf.promptTokens": report.promptTokens,
+    "elf.promptPositions": report.promptPositions,
+    "elf.engine": report.engine
+  })
   yield* tell({ type: "unitFinished", report })
   return report
 }, (effect, _, unit) => Effect.withSpan(effect, "inference.unit", {
