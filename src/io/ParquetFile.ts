@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Scope, Stream } from "effect"
+import { Effect, type Scope, type Stream } from "effect"
 import { isUtf8 } from "node:buffer"
 import { createHash } from "node:crypto"
 import {
@@ -21,6 +21,7 @@ import {
 import { compressors } from "hyparquet-compressors"
 import { attempt, type DiskFile } from "./Disk.ts"
 import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
+import { columnPieces } from "./parquetPieces.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
@@ -246,6 +247,6 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
       column: (name) => requireColumn({ path, columns: facts.columns }, name),
       chunks: (group) => chunksOf(facts.metadata, group),
       readColumn: (group, column) => decodeColumn(scan, path, group, column),
-      readPieces: (group, column) => Stream.fromEffect(decodeColumn(scan, path, group, column))
+      readPieces: (group, column) => columnPieces({ path, metadata: facts.metadata, readWhole: decodeColumn(scan, path, group, column) }, group, column)
     } satisfies ParquetFile
   }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))
