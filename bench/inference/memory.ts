@@ -48,7 +48,7 @@ try {
       const output = join(folder, "answers")
       await Effect.runPromise(writePrompts(input, rows, rowGroup))
       const { peak, summary } = await infer(["--checkpoint", checkpoint, "--input", input, "--column", "prompt", "--output", output, "--steps", "1", "--fresh"])
-      console.log(`${rows} rows in row groups of ${rowGroup}: peak ${peak.toFixed(0)} MB, ${summary.rows} answers in ${summary.seconds.toFixed(0)} s, padding ${(100 * summary.padding).toFixed(1)} %`)
+      process.stdout.write(`${rows} rows in row groups of ${rowGroup}: peak ${peak.toFixed(0)} MB, ${summary.rows} answers in ${summary.seconds.toFixed(0)} s, padding ${(100 * summary.padding).toFixed(1)} %\n`)
     }
   }
 } finally {

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { Parquet } from "../../src/io/index.ts"
+import { parseShard } from "../../src/cli/shardOption.ts"
 import { inFolder, numbers } from "../io/support.ts"
 import { inferKilled, partsOf } from "../support/killing.ts"
 import { tinyPrompt, writePrompts, writeTinyCheckpoint } from "../support/tinyCheckpoint.ts"
@@ -98,21 +99,15 @@ describe("elf infer", () => {
         assert.deepInclude(JSON.parse(parts.stdout), { total: 4, open: [], damaged: [], rows: 40 })
       }))), 60_000)
 
-  it.effect("options that cannot be are refused in one sentence", () =>
-    prepared(2, 2, (_, infer) =>
-      Effect.gen(function*() {
-        const refusals: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
-          [["--shard", "2/2"], "there is no share 2 of 2"],
-          [["--shard", "auto/2"], "JOB_COMPLETION_INDEX"],
-          [["--shard", "0/2", "--fresh"], "other shards"]
-        ]
-        for (const [options, words] of refusals) {
-          const { code, stderr } = yield* run("infer", ...infer("out"), ...options)
-          assert.strictEqual(code, 1)
-          assert.include(stderr, words)
-          assert.notMatch(stderr, /\n\s+at /)
-        }
-      })), 60_000)
+  it.effect("a share is i of n, or what the scheduler says", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* parseShard("2/8", {}), { index: 2, count: 8 })
+      assert.deepStrictEqual(yield* parseShard("auto/8", { JOB_COMPLETION_INDEX: "7" }), { index: 7, count: 8 })
+      assert.deepStrictEqual(yield* parseShard("auto/8", { AWS_BATCH_JOB_ARRAY_INDEX: "0" }), { index: 0, count: 8 })
+      for (const [given, words] of [["8/8", "no share 8 of 8"], ["auto/8", "JOB_COMPLETION_INDEX"], ["1", "no share"], ["-1/2", "no share"], ["0/0", "no share"], ["1/2/3", "no share"]] as const) {
+        assert.include((yield* Effect.flip(parseShard(given, {}))).message, words)
+      }
+    }))
 
   it.effect("an interruption exits with 130 and leaves nothing unfinished", () =>
     prepared(20_000, 10_000, (folder, infer) =>

@@ -6,7 +6,7 @@
 import { Effect, Option, Schema } from "effect"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { attempt, DiskError } from "../../io/Disk.ts"
+import { attempt, type DiskError } from "../../io/Disk.ts"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import { InferenceError } from "./InferenceError.ts"
 import type { Plan } from "./plan.ts"
@@ -68,7 +68,7 @@ const changedFiles = (before: Plan["files"], now: Plan["files"]): ReadonlyArray<
 }
 
 /** Every way in which two plans differ, in words. */
-export const differences = (before: Plan, now: Plan): ReadonlyArray<string> => [
+const differences = (before: Plan, now: Plan): ReadonlyArray<string> => [
   ...changedSettings(before.configuration, now.configuration),
   ...changedFiles(before.files, now.files)
 ]
