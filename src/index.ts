@@ -17,21 +17,24 @@ export {
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
-  type LatentBatch, metrics, type MetricsOptions, type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions,
-  type PackPosition, PackResumeError, padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled,
-  type SampleOptions, type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft,
-  shuffle, splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions, type TextPair, type Texts, tokenize,
-  tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions, trimAnswer, type TrimOptions
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, evaluate, generate, type Generated,
+  type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
+  type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
+  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
+  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
+  splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
+  type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
+  trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet, RunConfig,
-  Safetensors, T5Folder
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet,
+  PartManifest, RunConfig, Safetensors, T5Folder
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, type LoadEncoderError, type LoadTokenizerError,
-  NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot, roundCorruption, rowsPerEpoch,
-  type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError, TeacherError, teacherWeights,
-  teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions, writeTrainCheckpoint
+  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
+  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
+  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
+  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
+  writeTrainCheckpoint
 } from "./run/index.ts"

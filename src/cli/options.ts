@@ -46,6 +46,17 @@ export const samplerChange = (flags: SamplerFlags): Partial<SamplerChoice> => ({
   ...given("seed", flags.seed)
 })
 
+/** Fails where an option is out of its range. */
+export const requireOption = (holds: boolean, option: string, expected: string, received: unknown): Effect.Effect<void, OptionError> =>
+  holds ? Effect.void : Effect.fail(new OptionError({ option, expected, received: String(received) }))
+
+/** The options of a sampler in their ranges: a wrong one is refused before anything is loaded. */
+export const checkSampler = (change: ReturnType<typeof samplerChange>): Effect.Effect<void, OptionError> =>
+  Effect.andThen(
+    requireOption(change.steps === undefined || change.steps >= 1, "steps", "at least 1", change.steps),
+    requireOption(change.gamma === undefined || change.gamma >= 0, "gamma", "at least 0", change.gamma)
+  )
+
 /** Results as JSON on standard output. */
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))
 
@@ -54,10 +65,6 @@ export const checkpoint = Flag.Path("checkpoint").pipe(Flag.withDescription("Che
 
 /** The run file of a command. */
 export const runFile = Argument.Path("run").pipe(Argument.withDescription("Run file, .json or .yaml"))
-
-/** Fails unless the value of an option `holds`. */
-export const requireOption = (holds: boolean, option: string, expected: string, received: unknown) =>
-  holds ? Effect.void : Effect.fail(new OptionError({ option, expected, received: String(received) }))
 
 /** The line that says what the program runs on. */
 export const announceEngine = Effect.flatMap(Backend, ({ description }) => report(`engine: ${description}`))

@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Scope } from "effect"
-import { isUtf8 } from "node:buffer"
+import { Effect, type Scope, type Stream } from "effect"
+import { createHash } from "node:crypto"
 import {
   type AsyncBuffer,
   type DecodedArray,
@@ -19,7 +19,9 @@ import {
 } from "hyparquet"
 import { compressors } from "hyparquet-compressors"
 import { attempt, type DiskFile } from "./Disk.ts"
-import { type ColumnInfo, columnsOf } from "./parquetColumns.ts"
+import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
+import { columnPieces } from "./parquetPieces.ts"
+import { columnProblem, stringFromBytes } from "./parquetValues.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
@@ -29,30 +31,43 @@ export interface RowGroup {
   readonly rows: number
 }
 
+/** What the footer says about one column of one row group; several where the column is a struct. */
+export interface ChunkInfo {
+  /** Dotted path of the leaf, such as `text`, `meta.source` or `ids.list.element`. */
+  readonly column: string
+  readonly codec: string
+  readonly encodings: ReadonlyArray<string>
+  /** Values and nulls at the leaf. */
+  readonly values: number
+  readonly compressedBytes: number
+  readonly uncompressedBytes: number
+}
+
 /** An open file; it stays open until the surrounding scope closes. */
 export interface ParquetFile {
+  /** Path or URL, as it was given. */
   readonly path: string
   readonly bytes: number
   readonly rows: number
   readonly rowGroups: ReadonlyArray<RowGroup>
+  /** The columns at the top level, in the file's order. */
   readonly columns: ReadonlyArray<ColumnInfo>
   readonly metadata: FileMetaData
-  /** Decodes one column of one row group; the result has exactly `group.rows` values. */
+  /** A key that another content does not have: a sha256 over the size, the file's head and its footer; cheap to compute. */
+  readonly contentKey: Effect.Effect<string, ParquetError>
+  /** The column of a name, or of a dotted path into structs (`meta.text`); the error lists the names and the nearest one. */
+  readonly column: (name: string) => Effect.Effect<ColumnInfo, ParquetError>
+  /** The column chunks of a row group, in the file's order. */
+  readonly chunks: (group: RowGroup) => ReadonlyArray<ChunkInfo>
+  /** Decodes one column of one row group; the result has exactly `group.rows` values, a null is `null`. */
   readonly readColumn: (group: RowGroup, column: ColumnInfo) => Effect.Effect<DecodedArray, ParquetError>
+  /** The same in pieces, in order: memory holds a few pages of the column instead of all of it. */
+  readonly readPieces: (group: RowGroup, column: ColumnInfo) => Stream.Stream<DecodedArray, ParquetError>
 }
 
 const magic = "PAR1"
 const smallestFile = 12
 const remedyForDamage = "fetch or write the file again"
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-// hyparquet's own decoder replaces broken bytes and drops a leading byte order mark in silence.
-const stringFromBytes = (bytes: Uint8Array | undefined): string | undefined => {
-  if (bytes === undefined) return undefined
-  if (!isUtf8(bytes)) utf8.decode(bytes)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
-}
 
 const readExactly = async (file: DiskFile, start: number, end: number): Promise<ArrayBuffer> => {
   if (start < 0 || end > file.size || end < start) throw new RangeError(`bytes ${start} to ${end} lie outside the file`)
@@ -149,14 +164,6 @@ const inspect = (path: string, file: DiskFile) =>
     return { metadata, columns: columnsOf(tree), rowGroups: rowGroupsOf(metadata) }
   })
 
-/** What is wrong with a decoded column, if anything: its length, or a value that points outside the dictionary. */
-const columnProblem = (values: DecodedArray, group: RowGroup, nested: boolean): string | undefined => {
-  if (values.length !== group.rows) return `${values.length} values were found where ${group.rows} rows are promised`
-  // In a flat column hyparquet decodes null as null; undefined is what it takes from beyond the end of a dictionary.
-  const hole = !nested && Array.isArray(values) ? values.indexOf(undefined) : -1
-  return hole < 0 ? undefined : `the value of row ${group.firstRow + hole} cannot be decoded`
-}
-
 const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: column, isNested }: ColumnInfo) =>
   Effect.gen(function*() {
     if (group.rows === 0) return []
@@ -168,6 +175,28 @@ const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: 
     const problem = columnProblem(values, group, isNested)
     return problem === undefined ? values : yield* damaged(path, problem, place)
   })
+
+const headBytes = 1 << 16
+
+const contentKeyOf = (path: string, file: DiskFile, footer: number) =>
+  Effect.tryPromise({
+    try: async () => {
+      const head = await readExactly(file, 0, Math.min(headBytes, file.size))
+      const tail = await readExactly(file, Math.max(0, file.size - footer - 8), file.size)
+      return createHash("sha256").update(`${file.size}\n`).update(new Uint8Array(head)).update(new Uint8Array(tail)).digest("hex")
+    },
+    catch: (cause) => damaged(path, reasonOf(cause))
+  })
+
+const chunksOf = (metadata: FileMetaData, group: RowGroup): ReadonlyArray<ChunkInfo> =>
+  metadata.row_groups[group.index]!.columns.map(({ meta_data: chunk }) => ({
+    column: chunk!.path_in_schema.join("."),
+    codec: chunk!.codec,
+    encodings: chunk!.encodings,
+    values: Number(chunk!.num_values),
+    compressedBytes: Number(chunk!.total_compressed_size),
+    uncompressedBytes: Number(chunk!.total_uncompressed_size)
+  }))
 
 /** Opens a file, checks what it claims about itself, and closes it with the scope. */
 export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Scope.Scope> =>
@@ -197,6 +226,10 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
       // Some writers leave the footer's own total at 0; the row groups are what is read.
       rows: facts.rowGroups.reduce((sum, group) => sum + group.rows, 0),
       ...facts,
-      readColumn: (group, column) => decodeColumn(scan, path, group, column)
+      contentKey: contentKeyOf(path, file, facts.metadata.metadata_length),
+      column: (name) => requireColumn({ path, columns: facts.columns }, name),
+      chunks: (group) => chunksOf(facts.metadata, group),
+      readColumn: (group, column) => decodeColumn(scan, path, group, column),
+      readPieces: (group, column) => columnPieces({ path, metadata: facts.metadata, readWhole: decodeColumn(scan, path, group, column) }, group, column)
     } satisfies ParquetFile
   }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))

@@ -6,6 +6,7 @@
 export * as Checkpoint from "./Checkpoint.ts"
 export * as MetricsLog from "./MetricsLog.ts"
 export * as Parquet from "./Parquet.ts"
+export * as PartManifest from "./PartManifest.ts"
 export * as RunConfig from "./RunConfig.ts"
 export * as Safetensors from "./Safetensors.ts"
 export * as Hub from "./hub/Hub.ts"

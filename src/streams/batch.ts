@@ -20,7 +20,7 @@ interface Pending {
 const shapeOf = ({ ids, latents }: EmbeddedSequence): Shape => [ids.length, latents.length / ids.length]
 
 /** Copies rows of one shape next to each other. At least one row. */
-const collate = (rows: ReadonlyArray<EmbeddedSequence>): LatentBatch => {
+export const collate = (rows: ReadonlyArray<EmbeddedSequence>): LatentBatch => {
   const size = rows.length
   const [length, width] = shapeOf(rows[0]!)
   const batch = {

@@ -20,8 +20,9 @@ const writeEncoderMask = (row: LabelledSequence, out: Float32Array): void => {
   }
 }
 
-/** A packed row without condition or padding needs no mask. */
-const isPlain = (row: LabelledSequence): boolean => row.conditionLength === 0 && row.length === row.ids.length
+/** A row without padding that is all condition or all text needs no mask. */
+const isPlain = ({ conditionLength, ids, labelDropped, length }: LabelledSequence): boolean =>
+  length === ids.length && (conditionLength === 0 || (conditionLength === length && !labelDropped))
 
 /** The masks of rows of one length, `[B, S, S]`; absent when every token sees every token. */
 export const encoderMask = (rows: ReadonlyArray<LabelledSequence>, positions: number): Float32Array | undefined => {

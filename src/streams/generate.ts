@@ -9,10 +9,10 @@ import type { Backend } from "../model/Backend.ts"
 import type { EmbedError, Encoder } from "../model/Encoder.ts"
 import { Network } from "../model/Network.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
+import { conditionLatents, encodedPositions } from "./conditionLatents.ts"
 import { decode, trimAnswer } from "./decode.ts"
-import { latentsOf } from "./embed.ts"
-import { sample, type SamplerOptions } from "./sample.ts"
-import type { LabelledSequence } from "./Sequence.ts"
+import { batchesOf, byLength } from "./lengthBuckets.ts"
+import { sample, type SampleCondition, type SamplerOptions } from "./sample.ts"
 import type { Stage } from "./Stage.ts"
 
 /** How answers are made. */
@@ -23,11 +23,25 @@ export interface GenerateOptions extends SamplerOptions {
   readonly timeSteps?: ReadonlyArray<TimeStep>
   /** Prompts that go through the network at once; changes no answer. Default 16. */
   readonly batchSize?: number
+  /**
+   * Prompts among which those of like length are batched, so that the encoder sees little padding; changes no answer.
+   * That many are held back before the first one is answered. Default: `batchSize`.
+   */
+  readonly window?: number
 }
 
-type Resolved = GenerateOptions & { readonly source: RandomSource; readonly timeSteps: ReadonlyArray<TimeStep> }
+/** A prompt with a key of its own. */
+export interface KeyedPrompt {
+  readonly prompt: string
+  /** The key of the row's draws: an integer in [0, 2^52). */
+  readonly key: number
+}
 
-const resolve = (options: GenerateOptions & Seeded): Resolved => {
+/** {@link GenerateOptions} with the draws and the grid fixed. */
+export type GeneratePlan = GenerateOptions & { readonly source: RandomSource; readonly timeSteps: ReadonlyArray<TimeStep> }
+
+/** Fixes the grid and the source of the draws. */
+export const generatePlan = (options: GenerateOptions & Seeded): GeneratePlan => {
   const source = sourceOf(options)
   const timeSteps = options.timeSteps ?? logitNormal({ steps: options.steps ?? 32, source })
   requireArgument(timeSteps.at(-1)?.last === true, "generate.timeSteps", "a grid that ends with its last step", timeSteps.length)
@@ -36,72 +50,141 @@ const resolve = (options: GenerateOptions & Seeded): Resolved => {
 
 /** An answer and what it answers. */
 export interface Generated {
-  /** Position in the stream, from 0: the key of the row's draws. */
+  /** Position in the stream, from 0. */
   readonly index: number
+  /** The key of the row's draws: the prompt's own, or its index. */
+  readonly key: number
   readonly prompt: string
   readonly answer: string
   /** Tokens of the answer, padding not counted. */
   readonly tokens: number
+  /** Tokens of the prompt that the network saw. */
+  readonly promptTokens: number
+  /** Positions that the encoder was given for them, padding included. */
+  readonly promptPositions: number
 }
 
-const conditionRow = (prompt: Int32Array, index: number, length: number, maximum: number, padId: number): LabelledSequence => {
-  const condition = prompt.subarray(0, maximum)
-  const ids = new Int32Array(length).fill(padId)
-  ids.set(condition)
-  return { ids, length: condition.length, conditionLength: condition.length, index, labelDropped: false }
-}
+/** What the network writes for one row. */
+export type Written = Pick<Generated, "answer" | "tokens">
 
-const conditionMask = (rows: ReadonlyArray<LabelledSequence>, length: number): Float32Array => {
-  const mask = new Float32Array(rows.length * length)
-  rows.forEach(({ conditionLength }, i) => mask.fill(1, i * length, i * length + conditionLength))
-  return mask
-}
-
-const lastState = (rows: ReadonlyArray<LabelledSequence>, latents: Float32Array, length: number, options: Resolved) =>
-  Stream.fromIterable(options.timeSteps, { chunkSize: 1 }).pipe(
-    sample({ ...options, keys: rows.map(({ index }) => index), condition: { latents, mask: conditionMask(rows, length) } }),
+const lastState = (keys: ReadonlyArray<number>, condition: SampleCondition | undefined, plan: GeneratePlan) =>
+  Stream.fromIterable(plan.timeSteps, { chunkSize: 1 }).pipe(
+    sample({ ...plan, keys, ...(condition === undefined ? {} : { condition }) }),
     Stream.filter(({ step }) => step.last),
-    decode(options),
+    decode(plan),
     Stream.runLast,
     Effect.map(Option.getOrThrow)
   )
 
-const generateBatch = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>, first: number, options: Resolved) {
+const textOf = Effect.fnUntraced(function*(answer: Int32Array) {
   const tokenizer = yield* Tokenizer
-  const { elf: { config: { length } }, process } = yield* Network
-  const maximum = Math.min(options.maximumCondition ?? process.maximumCondition, length - 1)
-  const { endOfSequenceId, padId } = tokenizer
-  const encoded = yield* tokenizer.encodeBatch(prompts)
-  const rows = encoded.map((ids, i) => conditionRow(ids, first + i, length, maximum, padId))
-  const { ids } = yield* lastState(rows, yield* latentsOf(rows), length, options)
-  const trim = { conditionLengths: rows.map((row) => row.conditionLength), maximumLength: length - maximum, endOfSequenceId, padId }
-  return yield* Effect.forEach(prompts, (prompt, i) => {
-    const answer = trimAnswer(ids[i]!, i, trim)
-    return Effect.map(tokenizer.decode(answer), (text): Generated => ({
-      index: first + i,
-      prompt,
-      answer: text,
-      tokens: answer.filter((id) => id !== padId).length
-    }))
-  })
+  const text = yield* tokenizer.decode(answer)
+  return { answer: text, tokens: answer.filter((id) => id !== tokenizer.padId).length } satisfies Written
+})
+
+const conditionMask = (conditions: ReadonlyArray<Int32Array>, length: number): Float32Array => {
+  const mask = new Float32Array(conditions.length * length)
+  conditions.forEach((ids, i) => mask.fill(1, i * length, i * length + ids.length))
+  return mask
+}
+
+/** Longest prompt in tokens, and so how many are left for an answer. */
+const maximumCondition = (plan: GeneratePlan, { elf, process }: Network["Service"]): number =>
+  Math.min(plan.maximumCondition ?? process.maximumCondition, elf.config.length - 1)
+
+const answerBatch = Effect.fnUntraced(function*(conditions: ReadonlyArray<Int32Array>, keys: ReadonlyArray<number>, plan: GeneratePlan) {
+  const { endOfSequenceId, padId } = yield* Tokenizer
+  const network = yield* Network
+  const { length } = network.elf.config
+  const latents = yield* conditionLatents(conditions, length, padId)
+  const { ids } = yield* lastState(keys, { latents, mask: conditionMask(conditions, length) }, plan)
+  const trim = {
+    conditionLengths: conditions.map((condition) => condition.length),
+    maximumLength: length - maximumCondition(plan, network),
+    endOfSequenceId,
+    padId
+  }
+  return yield* Effect.forEach(ids, (row, i) => textOf(trimAnswer(row, i, trim)))
+})
+
+/** The beginning of each prompt that the network sees, as ids of its own: a view would keep the whole prompt alive. */
+const conditionsOf = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>, plan: GeneratePlan) {
+  const tokenizer = yield* Tokenizer
+  const maximum = maximumCondition(plan, yield* Network)
+  return (yield* tokenizer.encodeBatch(prompts)).map((ids) => ids.slice(0, maximum))
 })
 
 /**
+ * Answers a window of prompts, in order: those of like length go through the network together. `first` is the index of
+ * the first one; `seen` is told of each batch.
+ */
+export const answerWindow = Effect.fnUntraced(function*(
+  prompts: ReadonlyArray<KeyedPrompt>,
+  first: number,
+  plan: GeneratePlan,
+  seen: (answers: ReadonlyArray<Generated>) => Effect.Effect<void> = () => Effect.void
+) {
+  const { length } = (yield* Network).elf.config
+  const conditions = yield* conditionsOf(prompts.map(({ prompt }) => prompt), plan)
+  const answers: Array<Generated> = Array.from({ length: prompts.length })
+  for (const positions of batchesOf(byLength(conditions.map((ids) => ids.length)), plan.batchSize ?? 16)) {
+    const written = yield* answerBatch(positions.map((i) => conditions[i]!), positions.map((i) => prompts[i]!.key), plan)
+    positions.forEach((position, i) => {
+      const promptTokens = conditions[position]!.length
+      answers[position] = {
+        index: first + position,
+        ...prompts[position]!,
+        ...written[i]!,
+        promptTokens,
+        promptPositions: encodedPositions(promptTokens, length)
+      }
+    })
+    yield* seen(positions.map((position) => answers[position]!))
+  }
+  return answers
+})
+
+/** Texts from noise, one for each key, `batchSize` at once; `seen` is told of each batch. */
+export const sampleKeys = Effect.fnUntraced(function*(
+  keys: ReadonlyArray<number>,
+  plan: GeneratePlan,
+  seen: (texts: ReadonlyArray<Written>) => Effect.Effect<void> = () => Effect.void
+) {
+  const { endOfSequenceId, padId } = yield* Tokenizer
+  const texts: Array<Written> = []
+  for (const batch of batchesOf(keys, plan.batchSize ?? 16)) {
+    const { ids } = yield* lastState(batch, undefined, plan)
+    const written = yield* Effect.forEach(ids, (row, i) => textOf(trimAnswer(row, i, { endOfSequenceId, padId })))
+    texts.push(...written)
+    yield* seen(written)
+  }
+  return texts
+})
+
+const keyed = (row: string | KeyedPrompt, index: number): KeyedPrompt => typeof row === "string" ? { prompt: row, key: index } : row
+
+/**
  * Answers each prompt: the prompt's latents are the condition, the rest of the sequence is sampled, and the answer ends
- * before EOS. A row's answer depends on its prompt and its index, not on its batch.
+ * before EOS. A row's answer depends on its prompt and its key (for a bare text its index), not on its batch.
  * @source `generation.py`, `generate_cond`
  */
 export const generate = (
   options: GenerateOptions & Seeded
-): Stage<string, Generated, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
-  const resolved = resolve(options)
-  return <E0, R0>(upstream: Stream.Stream<string, E0, R0>) =>
+): Stage<string | KeyedPrompt, Generated, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
+  const plan = generatePlan(options)
+  const { batchSize = 16, window = batchSize } = options
+  requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "generate.batchSize", "an integer ≥ 1", batchSize)
+  requireArgument(Number.isSafeInteger(window) && window >= 1, "generate.window", "an integer ≥ 1", window)
+  return <E0, R0>(upstream: Stream.Stream<string | KeyedPrompt, E0, R0>) =>
     upstream.pipe(
-      Stream.grouped(options.batchSize ?? 16),
+      Stream.grouped(window),
       Stream.mapAccumEffect(
         () => 0,
-        (first: number, prompts: ReadonlyArray<string>) =>
-          Effect.map(generateBatch(prompts, first, resolved), (answers) => [first + prompts.length, answers] as const)
+        (first: number, rows: ReadonlyArray<string | KeyedPrompt>) =>
+          Effect.map(
+            answerWindow(rows.map((row, i) => keyed(row, first + i)), first, plan),
+            (answers) => [first + rows.length, answers] as const
+          )
       )
     )
 }
