@@ -1,0 +1,64 @@
+/**
+ * The PostgreSQL database that a cluster shares: its URL, its driver, and a connection pool in the job's own schema.
+ *
+ * @since 0.2.0
+ */
+import { Effect, Layer, Redacted } from "effect"
+import type { SqlClient } from "effect/sql"
+import { ClusterError, fromSqlError } from "./ClusterError.ts"
+
+/** A database by its URL. */
+export interface Database {
+  readonly url: Redacted.Redacted
+  readonly host: string
+  readonly port: number
+  /** `host:port/database`, for messages. */
+  readonly place: string
+}
+
+const example = "Write postgres://user:password@host:5432/database"
+
+const badUrl = (detail: string) => new ClusterError({ reason: "url", place: "--cluster", detail, remedy: `${example}.` })
+
+/** Takes a `postgres://` or `postgresql://` URL apart; fails with a {@link ClusterError} that never shows a password. */
+export const parse = (url: string): Effect.Effect<Database, ClusterError> => {
+  const parsed = URL.parse(url)
+  if (parsed === null) return Effect.fail(badUrl("this is no URL"))
+  if (!/^postgres(ql)?:$/.test(parsed.protocol)) return Effect.fail(badUrl(`"${parsed.protocol}//" is no PostgreSQL URL`))
+  const [host, port, name] = [parsed.hostname || "localhost", Number(parsed.port || 5432), parsed.pathname.slice(1)]
+  if (name === "") return Effect.fail(badUrl("the URL names no database"))
+  return Effect.succeed({ url: Redacted.make(url), host, port, place: `${host}:${port}/${name}` })
+}
+
+/** The release of the driver that this package is tested with. */
+const driverVersion = "4.0.5"
+
+const loadDriver = Effect.tryPromise({
+  try: () => import("@effect/sql-pg/PgClient"),
+  catch: () =>
+    new ClusterError({
+      reason: "driver",
+      place: "@effect/sql-pg",
+      detail: "the PostgreSQL driver is not installed: only --cluster needs it",
+      remedy: `Run npm install @effect/sql-pg@${driverVersion}.`
+    })
+})
+
+/** Connections of this process: one holds the shard locks, the rest are for queries. */
+const maxConnections = 6
+
+/**
+ * A pool of connections whose tables are those of `schema`, which need not exist yet.
+ *
+ * The first query fails, not the layer, when the database cannot be reached.
+ */
+export const layer = ({ place, url }: Database, schema: string): Layer.Layer<SqlClient.SqlClient, ClusterError> =>
+  Layer.unwrap(Effect.map(loadDriver, (driver) =>
+    driver.layer({
+      url,
+      maxConnections,
+      connectTimeout: "5 seconds",
+      applicationName: `elf-streams ${schema}`,
+      startupParameters: { search_path: schema }
+    }).pipe(Layer.catchTag("SqlError", (error) => Layer.effectDiscard(Effect.fail(fromSqlError(place)(error)))))
+  )) as Layer.Layer<SqlClient.SqlClient, ClusterError>
