@@ -6,12 +6,12 @@
 import { Schema } from "effect"
 import type { SqlError } from "effect/sql"
 
-const Reason = Schema.Literals(["driver", "url", "connection", "login", "permission", "query", "address"])
+const Reason = Schema.Literals(["driver", "url", "connection", "login", "permission", "query"])
 
 /** What is wrong with the cluster as a whole, at which place, and what to do. */
 export class ClusterError extends Schema.TaggedError<ClusterError>()("ClusterError", {
   reason: Reason,
-  /** Host, port and database, never the password; or a runner's address. */
+  /** Host, port and database, never the password. */
   place: Schema.String,
   detail: Schema.String,
   remedy: Schema.String

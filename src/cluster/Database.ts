@@ -10,8 +10,6 @@ import { ClusterError, fromSqlError } from "./ClusterError.ts"
 /** A database by its URL. */
 export interface Database {
   readonly url: Redacted.Redacted
-  readonly host: string
-  readonly port: number
   /** `host:port/database`, for messages. */
   readonly place: string
 }
@@ -25,9 +23,9 @@ export const parse = (url: string): Effect.Effect<Database, ClusterError> => {
   const parsed = URL.parse(url)
   if (parsed === null) return Effect.fail(badUrl("this is no URL"))
   if (!/^postgres(ql)?:$/.test(parsed.protocol)) return Effect.fail(badUrl(`"${parsed.protocol}//" is no PostgreSQL URL`))
-  const [host, port, name] = [parsed.hostname || "localhost", Number(parsed.port || 5432), parsed.pathname.slice(1)]
+  const name = parsed.pathname.slice(1)
   if (name === "") return Effect.fail(badUrl("the URL names no database"))
-  return Effect.succeed({ url: Redacted.make(url), host, port, place: `${host}:${port}/${name}` })
+  return Effect.succeed({ url: Redacted.make(url), place: `${parsed.hostname || "localhost"}:${parsed.port || 5432}/${name}` })
 }
 
 /** The release of the driver that this package is tested with. */

@@ -3,6 +3,5 @@
  *
  * @since 0.2.0
  */
-export { type Address } from "./address.ts"
 export { ClusterError, UnitFailedError } from "./ClusterError.ts"
 export { type ClusterJob, type FailedUnit, type JobProgress, type JobSummary, runJob, type RunnerOptions } from "./runJob.ts"

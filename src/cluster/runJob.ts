@@ -5,8 +5,7 @@
  */
 import { Cause, Duration, Effect, Fiber, Layer, Option, References, Schedule, Schema } from "effect"
 import { DurableQueue } from "effect/workflow"
-import { type Address, resolve } from "./address.ts"
-import { ClusterError, fromSqlError, UnitFailedError } from "./ClusterError.ts"
+import { fromSqlError, UnitFailedError } from "./ClusterError.ts"
 import * as Database from "./Database.ts"
 import * as Journal from "./Journal.ts"
 import { Job, type Outcome, queueOf, Unit, workflowLayer } from "./rowGroups.ts"
@@ -38,8 +37,6 @@ export interface ClusterJob<Report, E, R> {
 export interface RunnerOptions {
   /** `postgres://user:password@host:port/database` */
   readonly database: string
-  /** Where other runners reach this one; found when left out. */
-  readonly address: Partial<Address>
   /** Units at once. */
   readonly concurrency: number
   /** A runner that was not heard of for this long is lost. Longer than the longest step that cannot be interrupted. */
@@ -159,7 +156,7 @@ export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(
   watch: (progress: JobProgress) => Effect.Effect<void, never, R2>
 ) {
   const database = yield* Database.parse(options.database)
-  const address = yield* resolve(database, options.address)
+  const address = Runner.newAddress()
   const schema = `elf_${job.key}`
   const runner = `${address.host}:${address.port}`
   const work = Effect.gen(function*() {
@@ -180,8 +177,6 @@ export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(
   })
   return yield* work.pipe(
     Effect.provide(Database.layer(database, schema)),
-    Effect.catchTag("SocketServerError", (error) =>
-      Effect.fail(new ClusterError({ reason: "address", place: runner, detail: String(error.message), remedy: "Give another --runner-host or --runner-port." }))),
     Effect.provideService(References.MinimumLogLevel, "Error")
   )
 })

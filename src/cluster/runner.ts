@@ -3,13 +3,13 @@
  *
  * @since 0.2.0
  */
-import { NodeClusterSocket, NodeCrypto } from "@effect/platform-node"
+import { NodeCrypto } from "@effect/platform-node"
 import { Duration, Effect, Layer, Option } from "effect"
-import { ClusterWorkflowEngine, RunnerAddress, RunnerHealth, ShardingConfig, SocketRunner, SqlMessageStorage, SqlRunnerStorage } from "effect/cluster"
+import { ClusterWorkflowEngine, RunnerAddress, RunnerHealth, Runners, Sharding, ShardingConfig, SqlMessageStorage, SqlRunnerStorage } from "effect/cluster"
 import { PersistedQueue } from "effect/persistence"
-import { RpcSerialization } from "effect/rpc"
 import { SqlClient } from "effect/sql"
-import { type Address, listenHost } from "./address.ts"
+import { randomInt } from "node:crypto"
+import { hostname } from "node:os"
 import { createTables } from "./Journal.ts"
 
 /** How quickly a runner is taken for lost. */
@@ -23,26 +23,28 @@ const shards = 60
 
 const pollInterval = Duration.millis(500)
 
-const addressOf = ({ host, port }: Address) => RunnerAddress.make(host, port)
+/** A name that no other runner has. It is no address: nobody connects to a runner. */
+export const newAddress = (): RunnerAddress.RunnerAddress => RunnerAddress.make(hostname(), randomInt(1, 2 ** 31))
 
-const configOf = (address: Address, { lostAfter }: Timing) =>
+const livesEvery = ({ lostAfter }: Timing): Duration.Duration => Duration.divideUnsafe(lostAfter, 5)
+
+const configOf = (address: RunnerAddress.RunnerAddress, timing: Timing) =>
   ShardingConfig.layer({
-    runnerAddress: Option.some(addressOf(address)),
-    runnerListenAddress: Option.some(addressOf({ host: listenHost(address.host), port: address.port })),
+    runnerAddress: Option.some(address),
     shardsPerGroup: shards,
-    shardLockExpiration: lostAfter,
-    shardLockRefreshInterval: Duration.divideUnsafe(lostAfter, 5),
+    shardLockExpiration: timing.lostAfter,
+    shardLockRefreshInterval: livesEvery(timing),
     refreshAssignmentsInterval: "1 second",
-    entityMessagePollInterval: "1 second",
+    entityMessagePollInterval: pollInterval,
     entityTerminationTimeout: "1 second"
   })
 
-const queueStore = (prefix: string, { lostAfter }: Timing) =>
+const queueStore = (prefix: string, timing: Timing) =>
   PersistedQueue.layerStoreSql({
     tableName: `${prefix}_queue`,
     pollInterval,
-    lockExpiration: lostAfter,
-    lockRefreshInterval: Duration.divideUnsafe(lostAfter, 5)
+    lockExpiration: timing.lostAfter,
+    lockRefreshInterval: livesEvery(timing)
   })
 
 /**
@@ -67,16 +69,15 @@ export const withSetUp = <A, E, R>(schema: string, timing: Timing, body: Effect.
 /**
  * The workflow engine and the queue of this runner. When its scope closes the runner leaves and hands its shards over.
  *
- * Runners are alive while they say so in the database. That one cannot open a connection to another only makes messages
- * slower: they are stored first, and polled.
+ * Runners are alive while they say so in the database, and messages are stored there and polled. No runner connects to
+ * another: a frozen one would hold up whoever waits for its answer, and machines need to reach nothing but the database.
  */
-export const layer = (address: Address, schema: string, timing: Timing) => {
-  const sharding = SocketRunner.layer.pipe(
-    Layer.provide([NodeClusterSocket.layerSocketServer, NodeClusterSocket.layerClientProtocol, RunnerHealth.layerNoop]),
+export const layer = (address: RunnerAddress.RunnerAddress, schema: string, timing: Timing) => {
+  const sharding = Sharding.layer.pipe(
+    Layer.provide(Runners.layerNoop),
     Layer.provideMerge(SqlMessageStorage.layerStorage({ prefix: schema }).pipe(Layer.provide(NodeCrypto.layerDigest))),
-    Layer.provide(SqlRunnerStorage.layerStorage({ prefix: schema })),
-    Layer.provide(configOf(address, timing)),
-    Layer.provide(RpcSerialization.layerSchemaBinary())
+    Layer.provide([SqlRunnerStorage.layerStorage({ prefix: schema }), RunnerHealth.layerNoop]),
+    Layer.provide(configOf(address, timing))
   )
   return Layer.mergeAll(
     ClusterWorkflowEngine.layer.pipe(Layer.provide(sharding)),
