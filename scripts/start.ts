@@ -9,7 +9,6 @@ import { Clock, Effect, Layer, Stream } from "effect"
 import { rmSync } from "node:fs"
 import { basename } from "node:path"
 import { fileURLToPath } from "node:url"
-import { inferFiles } from "../src/cli/inferFiles.ts"
 import { loggerLayer, reportFailure } from "../src/cli/failure.ts"
 import { print } from "../src/cli/print.ts"
 import { duration, readable } from "../src/cli/progress.ts"
@@ -17,6 +16,7 @@ import { sampleTexts } from "../src/cli/sampleTexts.ts"
 import { trainRun } from "../src/cli/trainRun.ts"
 import { Parquet, RunConfig } from "../src/io/index.ts"
 import { Backend } from "../src/model/Backend.ts"
+import * as Inference from "../src/run/inference/index.ts"
 import type { Texts } from "../src/streams/decode.ts"
 import { build, dataFolder, readAddresses } from "./corpus.ts"
 
@@ -53,23 +53,24 @@ const program = Effect.gen(function*() {
   yield* Effect.forEach(sampled.texts, (text, i) => print(`\n${i + 1}. ${oneLine(text)}`), { discard: true })
 
   yield* heading("prompts in, answers out")
-  const answered = yield* inferFiles({
+  const inference = yield* Inference.open({
+    task: "sample",
     checkpoint: folders.checkpoint,
     input: here("out/corpus/prompts.parquet"),
     column: "prompt",
     output: folders.answers,
-    batchSize: 16,
-    change: {}
+    fresh: true
   })
-  const [answers] = answered.files
-  yield* showAnswers(answers!.output)
+  const answered = yield* Inference.runShard(inference, yield* Inference.shareOf(inference)).pipe(Effect.provide(inference.layer))
+  const [{ part }] = inference.units as [Inference.Unit, ...ReadonlyArray<Inference.Unit>]
+  yield* showAnswers(`${folders.answers}/${part}`)
 
   yield* heading("done")
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
   yield* print(`corpus      out/corpus/train.parquet, held-out.parquet, prompts.parquet`)
   yield* print(`checkpoint  out/first-run/${basename(trained.checkpoint)} after ${trained.steps} steps, ${readable(trained.tokensPerSecond)} tokens/s`)
   yield* print(`held-out    loss ${readable(trained.heldOutBefore ?? NaN)} before, ${readable(trained.heldOutAfter ?? NaN)} after`)
-  yield* print(`answers     out/answers/${basename(answers!.output)}, ${answered.rows} rows, ${readable(answered.rows / answered.seconds)} rows/s`)
+  yield* print(`answers     out/answers/${part}, ${answered.rows} rows, ${readable(answered.rows / answered.seconds)} rows/s`)
   yield* print(`time        ${duration(seconds)}`)
 })
 

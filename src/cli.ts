@@ -7,13 +7,14 @@ import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"
 import { elf } from "./cli/commands.ts"
 import { loggerLayer, reportFailure } from "./cli/failure.ts"
+import { telemetryLayer } from "./cli/telemetry.ts"
 import { version } from "./version.ts"
 
 // A reader that has seen enough, as in `elf doctor | head -1`, is no failure; nothing else can be said on a closed pipe.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
 
 Command.run(elf, { version }).pipe(
-  Effect.provide(Layer.mergeAll(loggerLayer, NodeServices.layer)),
+  Effect.provide(Layer.mergeAll(loggerLayer, NodeServices.layer, telemetryLayer)),
   reportFailure,
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

@@ -1,36 +1,19 @@
 /**
  * The commands: what each is called, which options it takes, and which piece of work it hands them to.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
 import { convertCommand } from "./convertCommand.ts"
-import { inferFiles, type InferSummary } from "./inferFiles.ts"
-import { checkpoint, json, runFile, samplerChange, samplerFlags } from "./options.ts"
+import { inferCommand, partsCommand } from "./inferCommand.ts"
+import { checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
 import { trainRun, type TrainSummary } from "./trainRun.ts"
-
-/** A number on the command line is out of its range. */
-class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
-  override get message(): string {
-    return `--${this.option} must be ${this.expected}, not ${this.received}.`
-  }
-}
-
-const requireOption = (holds: boolean, option: string, expected: string, received: unknown) =>
-  holds ? Effect.void : Effect.fail(new OptionError({ option, expected, received: String(received) }))
-
-/** The options of a sampler in their ranges: a wrong one is refused before anything is loaded. */
-const checkSampler = (change: ReturnType<typeof samplerChange>) =>
-  Effect.andThen(
-    requireOption(change.steps === undefined || change.steps >= 1, "steps", "at least 1", change.steps),
-    requireOption(change.gamma === undefined || change.gamma >= 0, "gamma", "at least 0", change.gamma)
-  )
 
 const doctorLines = (found: Awaited<ReturnType<typeof doctor>>): ReadonlyArray<string> => [
   `engine    ${found.engine} (${found.version})`,
@@ -116,29 +99,8 @@ const sampleCommand = Command.make("sample", {
   yield* printResult(json, result, ({ texts }) => texts.map((text, i) => `${i + 1}. ${oneLine(text)}`))
 })).pipe(Command.withDescription("Write texts from noise"), Command.provide(Backend.layer))
 
-const inferLines = ({ files, rows, seconds }: InferSummary): ReadonlyArray<string> => [
-  ...files.map(({ output, rows }) => `${output}  ${rows} rows`),
-  `${rows} rows in ${duration(seconds)}, ${readable(rows / Math.max(seconds, 1e-3))} rows/s`
-]
-
-const inferCommand = Command.make("infer", {
-  checkpoint,
-  input: Flag.String("input").pipe(Flag.withDescription("Parquet file, folder or pattern")),
-  column: Flag.String("column").pipe(Flag.withDescription("Text column of the prompts")),
-  output: Flag.Path("output").pipe(Flag.withDescription("Folder for the answers, a file for each input file")),
-  batchSize: Flag.Int("batch-size").pipe(Flag.withDescription("Prompts at once; changes no answer"), Flag.withDefault(16)),
-  json,
-  ...samplerFlags
-}, Effect.fnUntraced(function*({ batchSize, checkpoint, column, input, json, output, ...flags }) {
-  const change = samplerChange(flags)
-  yield* checkSampler(change)
-  yield* requireOption(batchSize >= 1, "batch-size", "at least 1", batchSize)
-  yield* announceEngine
-  yield* printResult(json, yield* inferFiles({ checkpoint, input, column, output, batchSize, change }), inferLines)
-})).pipe(Command.withDescription("Answer the prompts of parquet files, into parquet files"), Command.provide(Backend.layer))
-
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
-  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, convertCommand])
+  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, partsCommand, convertCommand])
 )

@@ -1,7 +1,7 @@
 /**
  * Options that several commands share.
  */
-import { Option } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Argument, Flag } from "effect/cli"
 import type { SamplerChoice } from "../run/sampling.ts"
 
@@ -42,6 +42,24 @@ export const samplerChange = (flags: SamplerFlags): Partial<SamplerChoice> => ({
   ...given("timeGrid", flags.timeGrid),
   ...given("seed", flags.seed)
 })
+
+/** A number on the command line is out of its range. */
+class OptionError extends Schema.TaggedError<OptionError>()("OptionError", { option: Schema.String, expected: Schema.String, received: Schema.String }) {
+  override get message(): string {
+    return `--${this.option} must be ${this.expected}, not ${this.received}.`
+  }
+}
+
+/** Fails where an option is out of its range. */
+export const requireOption = (holds: boolean, option: string, expected: string, received: unknown): Effect.Effect<void, OptionError> =>
+  holds ? Effect.void : Effect.fail(new OptionError({ option, expected, received: String(received) }))
+
+/** The options of a sampler in their ranges: a wrong one is refused before anything is loaded. */
+export const checkSampler = (change: ReturnType<typeof samplerChange>): Effect.Effect<void, OptionError> =>
+  Effect.andThen(
+    requireOption(change.steps === undefined || change.steps >= 1, "steps", "at least 1", change.steps),
+    requireOption(change.gamma === undefined || change.gamma >= 0, "gamma", "at least 0", change.gamma)
+  )
 
 /** Results as JSON on standard output. */
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("Print the result as JSON"), Flag.withDefault(false))

@@ -8,19 +8,21 @@
  * @since 0.1.0
  */
 import { Effect, Stream } from "effect"
-import type { ColumnMetaData, KeyValue, SchemaElement } from "hyparquet"
+import type { ColumnMetaData, KeyValue } from "hyparquet"
 import { createHash, type Hash } from "node:crypto"
+import { arrowSchemaKey, extendArrowSchema } from "./arrowSchema.ts"
 import { type AtomicFile, writeAtomically } from "./atomicFile.ts"
 import type { DiskFile } from "./Disk.ts"
 import type { Codec } from "./parquetCodecs.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 import type { ParquetFile, RowGroup } from "./ParquetFile.ts"
-import { footer, magic } from "./parquetFooter.ts"
-import { chunkRange, pagesOf } from "./parquetPages.ts"
+import { type CarriedColumns, footer, footerBytes, keyValuesOf, magic } from "./parquetFooter.ts"
+import { pagesOf } from "./parquetPages.ts"
 import { encodeRun, joinRuns, type Run } from "./parquetRuns.ts"
-import { chunksOf } from "./parquetSlices.ts"
+import { chunksOf } from "./parquetPieces.ts"
 import { type Column, type ColumnType, elementsOf, type Fields, misfit, parseType } from "./parquetTypes.ts"
 import { openFile } from "./readRange.ts"
+import { readStruct } from "./thrift.ts"
 
 /** Columns of one row group of another file. */
 export interface Carried {
@@ -66,48 +68,25 @@ const hashing = (file: AtomicFile, hash: Hash): AtomicFile => ({
   append: (bytes) => Effect.andThen(Effect.sync(() => void hash.update(bytes)), file.append(bytes))
 })
 
-/** The elements of each top-level column of a file's schema, children included, by name. */
-const subtrees = (schema: ReadonlyArray<SchemaElement>): ReadonlyMap<string, ReadonlyArray<SchemaElement>> => {
-  const end = (at: number): number => {
-    let next = at + 1
-    for (let child = 0; child < (schema[at]!.num_children ?? 0); child++) next = end(next)
-    return next
-  }
-  const found = new Map<string, ReadonlyArray<SchemaElement>>()
-  for (let at = 1; at < schema.length; at = end(at)) found.set(schema[at]!.name, schema.slice(at, end(at)))
-  return found
-}
-
-/** Where the bytes of a chunk go to: its metadata with the places changed, and without what lay elsewhere in the file. */
-const moved = (chunk: ColumnMetaData, start: number): ColumnMetaData => {
-  const by = BigInt(start - chunkRange(chunk).start)
-  const { type, codec, encodings, num_values, path_in_schema, total_compressed_size, total_uncompressed_size } = chunk
-  const dictionary = chunk.dictionary_page_offset
-  return {
-    type,
-    codec,
-    encodings,
-    num_values,
-    path_in_schema,
-    total_compressed_size,
-    total_uncompressed_size,
-    data_page_offset: chunk.data_page_offset + by,
-    ...(dictionary === undefined || dictionary === 0n ? {} : { dictionary_page_offset: dictionary + by })
-  }
-}
-
+/** Copies one chunk; says where it begins now. */
 const copyChunk = (file: AtomicFile, source: DiskFile, { file: { path }, group }: Carried, chunk: ColumnMetaData) =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     const start = file.written()
-    yield* Stream.runForEach(pagesOf(source, { path, rowGroup: group.index }, chunk), ({ bytes }) => file.append(bytes))
-    return moved(chunk, start)
+    return Effect.as(Stream.runForEach(pagesOf(source, { path, rowGroup: group.index }, chunk), ({ bytes }) => file.append(bytes)), start)
   })
+
+const damagedFooter = (path: string) => (cause: unknown) =>
+  new ParquetError({ file: path, reason: "corrupt", detail: `the footer cannot be read (${String(cause)})`, remedy: "fetch or write the file again" })
 
 const copyColumns = (file: AtomicFile, carried: Carried) =>
   Effect.scoped(Effect.gen(function*() {
-    const source = yield* openFile(carried.file.path)
-    const chunks = carried.columns.flatMap((column) => chunksOf(carried.file, carried.group, column))
-    return yield* Effect.forEach(chunks, (chunk) => copyChunk(file, source, carried, chunk))
+    const { columns, file: { path }, group } = carried
+    const source = yield* openFile(path)
+    const chunks = columns.flatMap((column) => chunksOf(carried.file, group, column))
+    const starts = yield* Effect.forEach(chunks, (chunk) => copyChunk(file, source, carried, chunk))
+    const bytes = yield* footerBytes(source, path)
+    const footer = yield* Effect.try({ try: () => readStruct(bytes), catch: damagedFooter(path) })
+    return { footer, rowGroup: group.index, columns, starts } satisfies CarriedColumns
   }))
 
 /** Gathers the runs of the added columns: the first one's go to the disk at once. */
@@ -169,23 +148,16 @@ const parseSchema = (path: string, schema: PartOptions["schema"]) =>
       Effect.mapError(() => refuse(path, `"${type}" is no column type`, "see ColumnType", undefined, name))
     ))
 
-// It describes the columns of the other file by their number, and readers trust it.
-const outdatedKeys = new Set(["ARROW:schema"])
-
-const keyValues = ({ carried, metadata = {} }: PartOptions): ReadonlyArray<KeyValue> => [
-  ...(carried?.file.metadata.key_value_metadata ?? []).filter(({ key }) => !outdatedKeys.has(key) && !Object.hasOwn(metadata, key)),
+/** What the other file says of itself, where it is still true, and what this one adds. */
+const keyValues = (carried: CarriedColumns | undefined, added: ReadonlyArray<Column>, metadata: Readonly<Record<string, string>> = {}): ReadonlyArray<KeyValue> => [
+  ...(carried === undefined ? [] : keyValuesOf(carried.footer)).flatMap((pair) => {
+    if (Object.hasOwn(metadata, pair.key)) return []
+    if (pair.key !== arrowSchemaKey) return [pair]
+    const value = extendArrowSchema(pair.value ?? "", carried!.columns, added)
+    return value === undefined ? [] : [{ key: pair.key, value }]
+  }),
   ...Object.entries(metadata).map(([key, value]) => ({ key, value }))
 ]
-
-const schemaOf = ({ carried }: PartOptions, added: ReadonlyArray<Column>): ReadonlyArray<SchemaElement> => {
-  const trees = subtrees(carried?.file.metadata.schema ?? [])
-  const columns = carried?.columns ?? []
-  return [
-    { name: carried?.file.metadata.schema[0]?.name ?? "schema", num_children: columns.length + added.length },
-    ...columns.flatMap((name) => trees.get(name) ?? []),
-    ...added.flatMap(elementsOf)
-  ]
-}
 
 const checkRows = (path: string, { carried }: PartOptions, rows: number) =>
   carried === undefined || carried.group.rows === rows
@@ -203,14 +175,10 @@ const writeBody = Effect.fnUntraced(function*<E, R>(
   const added = new AddedColumns(path, file, columns, options.codec ?? "snappy")
   yield* Stream.runForEach(rows, (some) => added.add(some as ReadonlyArray<Fields>))
   yield* checkRows(path, options, added.rows)
-  const addedChunks = yield* added.finish
-  const carriedChunks = options.carried === undefined ? [] : yield* copyColumns(file, options.carried)
-  yield* file.append(footer({
-    schema: schemaOf(options, columns),
-    chunks: [...carriedChunks, ...addedChunks],
-    rows: added.rows,
-    keyValues: keyValues(options)
-  }))
+  const chunks = yield* added.finish
+  const carried = options.carried === undefined ? undefined : yield* copyColumns(file, options.carried)
+  const written = { chunks, schema: columns.map(elementsOf), rows: added.rows }
+  yield* file.append(footer(carried, written, keyValues(carried, columns, options.metadata)))
   return added.rows
 })
 

@@ -60,21 +60,31 @@ const decodeLine = (line: string): PartRecord | undefined => {
 const recordsIn = (text: string): ReadonlyArray<PartRecord> =>
   text.split("\n").map(decodeLine).filter((record) => record !== undefined)
 
-/**
- * The record of each part, by its name, from all writers' files in `folder`; none where there is no folder. A part that
- * one writer finished counts as finished, whatever another one met with.
- */
-export const read = (folder: string): Effect.Effect<ReadonlyMap<string, PartRecord>, DiskError> =>
+/** Everything that one writer wrote. */
+export interface WriterRecords {
+  readonly name: string
+  readonly records: ReadonlyArray<PartRecord>
+}
+
+/** The records of each writer, by name; none where there is no folder. */
+export const readWriters = (folder: string): Effect.Effect<ReadonlyArray<WriterRecords>, DiskError> =>
   Effect.gen(function*() {
+    if ((yield* attempt("look at", folder, (disk) => disk.kind(folder))) !== "folder") return []
+    const files = (yield* attempt("list", folder, (disk) => disk.list(folder))).map(({ name }) => name).filter((name) => name.endsWith(extension))
+    return yield* Effect.forEach(files.sort(), (name) =>
+      Effect.map(
+        attempt("read", join(folder, name), () => fs.readFile(join(folder, name), "utf8")),
+        (text) => ({ name: name.slice(0, -extension.length), records: recordsIn(text) })
+      ))
+  })
+
+/** The record of each part, by its name: a part that one writer finished is finished, whatever another one met with. */
+export const read = (folder: string): Effect.Effect<ReadonlyMap<string, PartRecord>, DiskError> =>
+  Effect.map(readWriters(folder), (writers) => {
     const found = new Map<string, PartRecord>()
-    if ((yield* attempt("look at", folder, (disk) => disk.kind(folder))) !== "folder") return found
-    const names = (yield* attempt("list", folder, (disk) => disk.list(folder))).map(({ name }) => name)
-    for (const name of names.filter((name) => name.endsWith(extension)).sort()) {
-      const text = yield* attempt("read", join(folder, name), () => fs.readFile(join(folder, name), "utf8"))
-      for (const record of recordsIn(text)) {
-        const known = found.get(record.part)
-        if (known === undefined || known.problem !== undefined || record.problem === undefined) found.set(record.part, record)
-      }
+    for (const record of writers.flatMap(({ records }) => records)) {
+      const known = found.get(record.part)
+      if (known === undefined || known.problem !== undefined || record.problem === undefined) found.set(record.part, record)
     }
     return found
   })

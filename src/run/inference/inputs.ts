@@ -11,7 +11,7 @@ import { Parquet } from "../../io/index.ts"
 export interface InputFile {
   /** Path below the folder that all input files share, with `/`: the same on every machine. */
   readonly name: string
-  /** `Parquet.contentKey`. */
+  /** `ParquetFile.contentKey`. */
   readonly contentKey: string
   /** Rows of each row group. */
   readonly rowGroups: ReadonlyArray<number>
@@ -41,8 +41,8 @@ const sharedFolder = (paths: ReadonlyArray<string>): string => {
 
 const inspect = (base: string, path: string) =>
   Effect.scoped(Effect.gen(function*() {
-    const { rowGroups } = yield* Parquet.open(path)
-    return { name: relative(base, path).split(sep).join("/"), contentKey: yield* Parquet.contentKey(path), rowGroups: rowGroups.map(({ rows }) => rows) }
+    const { contentKey, rowGroups } = yield* Parquet.open(path)
+    return { name: relative(base, path).split(sep).join("/"), contentKey: yield* contentKey, rowGroups: rowGroups.map(({ rows }) => rows) }
   }))
 
 /** Finds and opens the files that `pattern` names; with `passOver`, one that cannot be read is listed instead of failing. */

@@ -129,4 +129,6 @@ export const runShard = Effect.fnUntraced(function*(inference: Inference, share:
     total: inference.units.length,
     open: inference.units.filter(({ part }) => !done.has(part)).length
   } satisfies InferenceSummary
-})
+}, (effect, { plan, request }) => Effect.withSpan(effect, "inference", {
+  attributes: { "elf.task": request.task, "elf.configuration": plan.configurationHash, "elf.output": request.output }
+}))

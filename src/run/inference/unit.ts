@@ -48,13 +48,20 @@ const generated = ({ firstRow, rows }: Unit): Source =>
 
 const rowsPerChunk = 256
 
-const rowsOf = ({ firstRow, values }: Parquet.Slice): Stream.Stream<TextRow> =>
+const rowsOf = (values: Parquet.Values, firstRow: number): Stream.Stream<TextRow> =>
   Stream.fromIterable(Array.from({ length: Math.ceil(values.length / rowsPerChunk) }, (_, i) => i * rowsPerChunk), { chunkSize: 1 }).pipe(
     Stream.flatMap((from) =>
       Stream.fromIterable(Array.from(values.slice(from, from + rowsPerChunk), (value: unknown, i) => ({
         row: firstRow + from + i,
         text: typeof value === "string" ? value : undefined
       }))))
+  )
+
+/** The texts of a row group, with their rows; memory holds a few pages of them. */
+const textRows = (file: Parquet.ParquetFile, group: Parquet.RowGroup, column: Parquet.ColumnInfo) =>
+  file.readPieces(group, column).pipe(
+    Stream.mapAccum(() => group.firstRow, (row: number, values) => [row + values.length, [{ row, values }]] as const),
+    Stream.flatMap(({ row, values }) => rowsOf(values, row))
   )
 
 const changed = (path: string, detail: string) =>
@@ -70,7 +77,7 @@ export const carriedColumns = ({ columns }: InferenceRequest, file: Pick<Parquet
 export const usedColumns = Effect.fnUntraced(function*({ base, request }: Pick<UnitContext, "base" | "request">, unit: Unit) {
   const path = join(base, unit.input)
   const file = yield* Parquet.open(path)
-  if ((yield* Parquet.contentKey(path)) !== unit.contentKey) return yield* changed(path, "the file has changed since the inference began")
+  if ((yield* file.contentKey) !== unit.contentKey) return yield* changed(path, "the file has changed since the inference began")
   const columns = new Set([request.column ?? "", ...yield* carriedColumns(request, file)])
   return { file, group: file.rowGroups[unit.rowGroup]!, columns: [...columns] } satisfies Parquet.Carried
 })
@@ -81,7 +88,7 @@ const openSource = Effect.fnUntraced(function*(context: UnitContext, unit: Unit)
   const { file, group } = used
   const column = yield* Parquet.requireTextColumn(file, context.request.column ?? "")
   return {
-    rows: Stream.flatMap(Parquet.columnSlices(file, group, column), rowsOf),
+    rows: textRows(file, group, column),
     carried: { file, group, columns: yield* carriedColumns(context.request, file) },
     used
   } satisfies Source
@@ -223,6 +230,13 @@ export const runUnit = Effect.fnUntraced(function*(context: UnitContext, unit: U
       (request.onError ?? "fail") !== "fail" && isDamage(error) ? passOverUnit(context, unit, error) : Effect.fail(error))
   )
   yield* Effect.mapError(writer.append(report), fromDiskError(join(request.output, unit.part)))
+  yield* Effect.annotateCurrentSpan({
+    "elf.tokens": report.tokens,
+    "elf.failedRows": report.failedRows,
+    "elf.promptTokens": report.promptTokens,
+    "elf.promptPositions": report.promptPositions,
+    "elf.engine": report.engine
+  })
   yield* tell({ type: "unitFinished", report })
   return report
 }, (effect, _, unit) => Effect.withSpan(effect, "inference.unit", {

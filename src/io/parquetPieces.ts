@@ -8,15 +8,16 @@ import { type ColumnMetaData, type DecodedArray, type FileMetaData, parquetScan 
 import { compressors } from "hyparquet-compressors"
 import type { ColumnInfo } from "./parquetColumns.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
-import { columnProblem, type ParquetFile, type RowGroup, stringFromBytes } from "./ParquetFile.ts"
+import { columnProblem, type RowGroup, stringFromBytes } from "./ParquetFile.ts"
 import { type ChunkPlace, type Page, pagesOf } from "./parquetPages.ts"
 import { openFile } from "./readRange.ts"
 
-/** Some consecutive values of a column. */
-export interface Slice {
-  /** Row of the first value, counted from the start of the file. */
-  readonly firstRow: number
-  readonly values: DecodedArray
+/** What is known of the file that a column is read from. */
+export interface PiecesOf {
+  readonly path: string
+  readonly metadata: FileMetaData
+  /** The column in one piece. */
+  readonly readWhole: Effect.Effect<DecodedArray, ParquetError>
 }
 
 // An offset of 0 would read as "no dictionary".
@@ -52,42 +53,38 @@ const damaged = ({ path, rowGroup }: ChunkPlace, column: string, detail: string)
 
 const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
-const decodeSlices = (file: ParquetFile, group: RowGroup, column: ColumnInfo, chunk: ColumnMetaData, pages: Stream.Stream<Page, ParquetError>) => {
-  const place = { path: file.path, rowGroup: group.index }
+const decodePages = ({ metadata, path }: PiecesOf, group: RowGroup, column: ColumnInfo, chunk: ColumnMetaData, pages: Stream.Stream<Page, ParquetError>) => {
+  const place = { path, rowGroup: group.index }
   const step = Effect.fnUntraced(function*({ dictionary, row }: { dictionary: Uint8Array; row: number }, page: Page) {
     if (page.kind !== "data") return [{ dictionary: page.kind === "dictionary" ? page.bytes : dictionary, row }, []] as const
-    const rows = { index: group.index, firstRow: row, rows: page.values }
     const values = yield* Effect.tryPromise({
-      try: () => decodePage(file.metadata, chunk, dictionary, page, column.name),
+      try: () => decodePage(metadata, chunk, dictionary, page, column.name),
       catch: (cause) => damaged(place, column.name, `the data cannot be decoded (${reasonOf(cause)})`)
     })
-    const problem = columnProblem(values, rows, false)
+    const problem = columnProblem(values, { index: group.index, firstRow: row, rows: page.values }, false)
     if (problem !== undefined) return yield* damaged(place, column.name, problem)
-    return [{ dictionary, row: row + page.values }, [{ firstRow: row, values } satisfies Slice]] as const
+    return [{ dictionary, row: row + page.values }, [values]] as const
   })
   return pages.pipe(Stream.mapAccumEffect((): { dictionary: Uint8Array; row: number } => ({ dictionary: new Uint8Array(), row: group.firstRow }), step))
 }
 
 /** The chunks of a top-level column in one row group. */
-export const chunksOf = (file: ParquetFile, group: RowGroup, column: string): ReadonlyArray<ColumnMetaData> =>
-  file.metadata.row_groups[group.index]!.columns.flatMap(({ meta_data }) => meta_data?.path_in_schema[0] === column ? [meta_data] : [])
+export const chunksOf = ({ metadata }: Pick<PiecesOf, "metadata">, group: RowGroup, column: string): ReadonlyArray<ColumnMetaData> =>
+  metadata.row_groups[group.index]!.columns.flatMap(({ meta_data }) => meta_data?.path_in_schema[0] === column ? [meta_data] : [])
 
 /**
  * The values of one column of one row group, in order, a page at a time. A column of lists or structs comes in one piece:
  * its pages do not end where rows do.
  */
-export const columnSlices = (file: ParquetFile, group: RowGroup, column: ColumnInfo): Stream.Stream<Slice, ParquetError> => {
+export const columnPieces = (file: PiecesOf, group: RowGroup, column: ColumnInfo): Stream.Stream<DecodedArray, ParquetError> => {
   if (group.rows === 0) return Stream.empty
+  const place = { path: file.path, rowGroup: group.index }
   const [chunk, ...others] = chunksOf(file, group, column.name)
-  if (column.isNested || chunk === undefined || others.length > 0) {
-    return Stream.fromEffect(Effect.map(file.readColumn(group, column), (values) => ({ firstRow: group.firstRow, values })))
-  }
+  if (column.isNested || chunk === undefined || others.length > 0) return Stream.fromEffect(file.readWhole)
   if (Number(chunk.num_values) !== group.rows) {
-    const place = { path: file.path, rowGroup: group.index }
     return Stream.fail(damaged(place, column.name, `${chunk.num_values} values are promised for ${group.rows} rows`))
   }
-  return Stream.unwrap(Effect.map(openFile(file.path), (disk) =>
-    decodeSlices(file, group, column, chunk, pagesOf(disk, { path: file.path, rowGroup: group.index }, chunk)))).pipe(
-      Stream.catchTag("DiskError", (error) => Stream.fail(fromDiskError(file.path)(error)))
-    )
+  return Stream.unwrap(Effect.map(openFile(file.path), (disk) => decodePages(file, group, column, chunk, pagesOf(disk, place, chunk)))).pipe(
+    Stream.catchTag("DiskError", (error) => Stream.fail(fromDiskError(file.path)(error)))
+  )
 }
