@@ -7,6 +7,7 @@ import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
+import { jobsCommand } from "./clusterCommand.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
@@ -102,5 +103,5 @@ const sampleCommand = Command.make("sample", {
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
-  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, partsCommand, convertCommand])
+  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, sampleCommand, inferCommand, partsCommand, jobsCommand, convertCommand])
 )

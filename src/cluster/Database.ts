@@ -10,11 +10,13 @@ import { ClusterError, fromSqlError } from "./ClusterError.ts"
 /** A database by its URL. */
 export interface Database {
   readonly url: Redacted.Redacted
+  /** `PGPASSWORD`, where the URL has none: command lines are seen by everybody on a machine. */
+  readonly password: Redacted.Redacted | undefined
   /** `host:port/database`, for messages. */
   readonly place: string
 }
 
-const example = "Write postgres://user:password@host:5432/database"
+const example = "Write postgres://user@host:5432/database, with the password in PGPASSWORD"
 
 const badUrl = (detail: string) => new ClusterError({ reason: "url", place: "--cluster", detail, remedy: `${example}.` })
 
@@ -25,7 +27,8 @@ export const parse = (url: string): Effect.Effect<Database, ClusterError> => {
   if (!/^postgres(ql)?:$/.test(parsed.protocol)) return Effect.fail(badUrl(`"${parsed.protocol}//" is no PostgreSQL URL`))
   const name = parsed.pathname.slice(1)
   if (name === "") return Effect.fail(badUrl("the URL names no database"))
-  return Effect.succeed({ url: Redacted.make(url), place: `${parsed.hostname || "localhost"}:${parsed.port || 5432}/${name}` })
+  const password = parsed.password === "" ? process.env["PGPASSWORD"] : undefined
+  return Effect.succeed({ password: password === undefined ? undefined : Redacted.make(password), url: Redacted.make(url), place: `${parsed.hostname || "localhost"}:${parsed.port || 5432}/${name}` })
 }
 
 /** The release of the driver that this package is tested with. */
@@ -50,10 +53,11 @@ const maxConnections = 6
  *
  * The first query fails, not the layer, when the database cannot be reached.
  */
-export const layer = ({ place, url }: Database, schema: string): Layer.Layer<SqlClient.SqlClient, ClusterError> =>
+export const layer = ({ password, place, url }: Database, schema: string): Layer.Layer<SqlClient.SqlClient, ClusterError> =>
   Layer.unwrap(Effect.map(loadDriver, (driver) =>
     driver.layer({
       url,
+      password,
       maxConnections,
       connectTimeout: "5 seconds",
       applicationName: `elf-streams ${schema}`,

@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import { Cause, Duration, Effect, Fiber, Layer, Option, References, Schedule, Schema } from "effect"
+import { Cause, Duration, Effect, Layer, Option, References, Schedule, Schema } from "effect"
 import { DurableQueue } from "effect/workflow"
 import { fromSqlError, UnitFailedError } from "./ClusterError.ts"
 import * as Database from "./Database.ts"
@@ -164,15 +164,15 @@ export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(
       Effect.catchTag("SqlError", (error) => Effect.fail(fromSqlError(database.place)(error)))
     )
     const journal = yield* Journal.open(generation, runner)
-    const cluster = Effect.gen(function*() {
-      const worker = yield* Effect.forkChild(DurableQueue.makeWorker(queueOf(generation), answer(job, journal, runner), { concurrency: options.concurrency }))
+    // The scope of the worker closes before the runner leaves, so that an interruption gives back what it has in hand.
+    const cluster = Effect.scoped(Effect.gen(function*() {
+      yield* Effect.forkScoped(DurableQueue.makeWorker(queueOf(generation), answer(job, journal, runner), { concurrency: options.concurrency }))
       yield* Job.execute({ generation, units: job.units.length }, { discard: true })
       yield* untilOver(job, journal, database.place, watch)
       const outcomes = yield* Effect.forEach(job.units, (_, unit) => outcomeOf(generation, unit), { concurrency: 4 })
-      yield* Fiber.interrupt(worker)
       yield* Effect.mapError(journal.close("done"), fromSqlError(database.place))
       return yield* summarize(job, outcomes, runner, schema)
-    })
+    }))
     return yield* Effect.provide(cluster, Layer.provideMerge(workflowLayer, Runner.layer(address, schema, options)))
   })
   return yield* work.pipe(
