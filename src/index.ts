@@ -16,10 +16,10 @@ export {
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, evaluate, generate, type Generated, type GenerateOptions, type LabelledSequence,
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, evaluate, generate, type Generated, type GenerateOptions, type KeyedPrompt, type LabelledSequence,
   type LatentBatch, metrics, type MetricsOptions, pack, type PackOptions, packPairs, type PackPairsOptions,
   type PackPosition, PackResumeError, padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled,
-  type SampleOptions, type SamplerOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft,
+  type SampleOptions, type SamplerOptions, score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft,
   shuffle, splitCondition, type Stage, StaleBatchError, type StepMetrics, type TextPair, type Texts, tokenize,
   tokenizePairs, type TokenPair, train, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"

@@ -19,7 +19,7 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   model: ["flow", "engine"],
   streams: ["flow", "model"],
   io: ["model", "streams"],
-  run: ["flow", "model", "streams", "io"],
+  run: ["flow", "model", "streams", "io", "."],
   cli: ["flow", "model", "streams", "io", "run", "engine", "."],
   ".": ["flow", "model", "streams", "io", "run", "cli"]
 }

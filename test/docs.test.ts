@@ -7,7 +7,7 @@ import { describeRunFile } from "../scripts/describe-run-file.ts"
 const root = join(import.meta.dirname, "..")
 const read = (path: string): string => readFileSync(join(root, path), "utf8")
 
-const documents = ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/glossary.md", "docs/run-file.md"]
+const documents = ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/glossary.md", "docs/run-file.md", "docs/inference.md"]
 
 describe("documents", () => {
   it("docs/run-file.md is what the schema says; if it is not, `npm run docs` writes it", () => {

@@ -69,3 +69,5 @@ export const checkpoint = Flag.Path("checkpoint").pipe(Flag.withDescription("Che
 
 /** The run file of a command. */
 export const runFile = Argument.Path("run").pipe(Argument.withDescription("Run file, .json or .yaml"))
+
+export type { OptionError }

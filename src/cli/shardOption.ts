@@ -29,3 +29,5 @@ export const parseShard = (given: string, environment: Readonly<Record<string, s
   if (index === undefined) return failing(first === "auto" ? `${variable} is no number` : "this is no share")
   return index < count ? Effect.succeed({ index, count }) : failing(`there is no share ${index} of ${count}`)
 }
+
+export type { ShardError }

@@ -7,7 +7,6 @@
  * @since 0.1.0
  */
 import { Effect, type Scope, type Stream } from "effect"
-import { isUtf8 } from "node:buffer"
 import { createHash } from "node:crypto"
 import {
   type AsyncBuffer,
@@ -22,6 +21,7 @@ import { compressors } from "hyparquet-compressors"
 import { attempt, type DiskFile } from "./Disk.ts"
 import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
 import { columnPieces } from "./parquetPieces.ts"
+import { columnProblem, stringFromBytes } from "./parquetValues.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
@@ -68,15 +68,6 @@ export interface ParquetFile {
 const magic = "PAR1"
 const smallestFile = 12
 const remedyForDamage = "fetch or write the file again"
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-// hyparquet's own decoder replaces broken bytes and drops a leading byte order mark in silence.
-export const stringFromBytes = (bytes: Uint8Array | undefined): string | undefined => {
-  if (bytes === undefined) return undefined
-  if (!isUtf8(bytes)) utf8.decode(bytes)
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
-}
 
 const readExactly = async (file: DiskFile, start: number, end: number): Promise<ArrayBuffer> => {
   if (start < 0 || end > file.size || end < start) throw new RangeError(`bytes ${start} to ${end} lie outside the file`)
@@ -172,14 +163,6 @@ const inspect = (path: string, file: DiskFile) =>
     })
     return { metadata, columns: columnsOf(tree), rowGroups: rowGroupsOf(metadata) }
   })
-
-/** What is wrong with a decoded column, if anything: its length, or a value that points outside the dictionary. */
-export const columnProblem = (values: DecodedArray, group: RowGroup, nested: boolean): string | undefined => {
-  if (values.length !== group.rows) return `${values.length} values were found where ${group.rows} rows are promised`
-  // In a flat column hyparquet decodes null as null; undefined is what it takes from beyond the end of a dictionary.
-  const hole = !nested && Array.isArray(values) ? values.indexOf(undefined) : -1
-  return hole < 0 ? undefined : `the value of row ${group.firstRow + hole} cannot be decoded`
-}
 
 const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: column, isNested }: ColumnInfo) =>
   Effect.gen(function*() {

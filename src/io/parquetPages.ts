@@ -27,7 +27,7 @@ export interface ChunkPlace {
 }
 
 /** The bytes of a chunk, from its first page (that of its dictionary, where it has one) to its end. */
-export const chunkRange = (chunk: ColumnMetaData): { readonly start: number; readonly end: number } => {
+const chunkRange = (chunk: ColumnMetaData): { readonly start: number; readonly end: number } => {
   const [dictionary, data] = [Number(chunk.dictionary_page_offset ?? 0), Number(chunk.data_page_offset)]
   const start = dictionary > 0 ? Math.min(dictionary, data) : data
   return { start, end: start + Number(chunk.total_compressed_size) }

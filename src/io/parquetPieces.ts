@@ -8,8 +8,9 @@ import { type ColumnMetaData, type DecodedArray, type FileMetaData, parquetScan 
 import { compressors } from "hyparquet-compressors"
 import type { ColumnInfo } from "./parquetColumns.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
-import { columnProblem, type RowGroup, stringFromBytes } from "./ParquetFile.ts"
+import type { RowGroup } from "./ParquetFile.ts"
 import { type ChunkPlace, type Page, pagesOf } from "./parquetPages.ts"
+import { columnProblem, stringFromBytes } from "./parquetValues.ts"
 import { openFile } from "./readRange.ts"
 
 /** What is known of the file that a column is read from. */

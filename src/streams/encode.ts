@@ -53,7 +53,7 @@ export const encodeWindow = Effect.fnUntraced(function*(
   const { width } = yield* Encoder
   const { batchSize = 16, length, pool = "none" } = options
   const ids = (yield* tokenizer.encodeBatch(texts)).map((all) => all.slice(0, length))
-  const out = new Array<Encoded>(texts.length)
+  const out: Array<Encoded> = Array.from({ length: texts.length })
   for (const positions of batchesOf(byLength(ids.map((tokens) => tokens.length)), batchSize)) {
     yield* Effect.yieldNow
     const longest = Math.max(1, ...positions.map((i) => ids[i]!.length))

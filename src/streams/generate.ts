@@ -126,7 +126,7 @@ export const answerWindow = Effect.fnUntraced(function*(
 ) {
   const { length } = (yield* Network).elf.config
   const conditions = yield* conditionsOf(prompts.map(({ prompt }) => prompt), plan)
-  const answers = new Array<Generated>(prompts.length)
+  const answers: Array<Generated> = Array.from({ length: prompts.length })
   for (const positions of batchesOf(byLength(conditions.map((ids) => ids.length)), plan.batchSize ?? 16)) {
     const written = yield* answerBatch(positions.map((i) => conditions[i]!), positions.map((i) => prompts[i]!.key), plan)
     positions.forEach((position, i) => {

@@ -10,17 +10,26 @@ export interface Finished {
   readonly stderr: string
 }
 
-/** Runs `elf …arguments`; `interruptAt` sends SIGINT as soon as standard error contains it. */
-export const elf = (arguments_: ReadonlyArray<string>, options: { readonly interruptAt?: string } = {}): Promise<Finished> =>
+/** Where a process is watched, and what it finds around it. */
+export interface RunOptions {
+  /** SIGINT is sent as soon as standard error contains this. */
+  readonly interruptAt?: string
+  /** Milliseconds from there to the signal; default 0. */
+  readonly interruptAfter?: number
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+/** Runs `elf …arguments`. */
+export const elf = (arguments_: ReadonlyArray<string>, { environment = {}, interruptAfter = 0, interruptAt }: RunOptions = {}): Promise<Finished> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, ...arguments_], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } })
+    const child = spawn(process.execPath, [cli, ...arguments_], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", ...environment } })
     let stdout = "", stderr = "", interrupted = false
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => {
       stderr += chunk.toString()
-      if (!interrupted && options.interruptAt !== undefined && stderr.includes(options.interruptAt)) {
+      if (!interrupted && interruptAt !== undefined && stderr.includes(interruptAt)) {
         interrupted = true
-        child.kill("SIGINT")
+        setTimeout(() => child.kill("SIGINT"), interruptAfter)
       }
     })
     child.on("error", reject)

@@ -5,8 +5,8 @@
  */
 import { Effect, type Layer, Option, type Scope } from "effect"
 import { join } from "node:path"
-import { attempt, DiskError } from "../../io/Disk.ts"
-import { Checkpoint, Parquet, PartManifest, RunConfig } from "../../io/index.ts"
+import { attempt, type DiskError } from "../../io/Disk.ts"
+import { type Checkpoint, Parquet, PartManifest, type RunConfig } from "../../io/index.ts"
 import type { Backend, BackendError } from "../../model/Backend.ts"
 import type { TokenizeError } from "../../model/Tokenizer.ts"
 import * as Pretrained from "../Pretrained.ts"

@@ -32,7 +32,7 @@ export interface Plan {
 const rowsPerPart = 1024
 
 /** `x.00003.parquet` for row group 3 of `x.parquet`; two inputs never share a part. */
-export const partName = (input: string, rowGroup: number): string =>
+const partName = (input: string, rowGroup: number): string =>
   `${input.replace(/\.parquet$/, "")}.${String(rowGroup).padStart(5, "0")}.parquet`
 
 const unitsOf = ({ contentKey, name, rowGroups }: InputFile): ReadonlyArray<Unit> => {

@@ -6,7 +6,7 @@
 import { Effect, Option, Schema } from "effect"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { attempt, DiskError } from "../../io/Disk.ts"
+import { attempt, type DiskError } from "../../io/Disk.ts"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import { InferenceError } from "./InferenceError.ts"
 import type { Plan } from "./plan.ts"
@@ -48,10 +48,15 @@ export const writePlan = (output: string, plan: Plan): Effect.Effect<void, DiskE
 
 const show = (value: unknown): string => (value === undefined ? "nothing" : JSON.stringify(value)).slice(0, 60)
 
-const changedSettings = (before: Plan["configuration"], now: Plan["configuration"]): ReadonlyArray<string> =>
-  [...new Set([...Object.keys(before), ...Object.keys(now)])]
-    .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]))
-    .map((name) => `${name} was ${show(before[name])}, is ${show(now[name])}`)
+const isGroup = (value: unknown): value is Plan["configuration"] => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const changedSettings = (before: Plan["configuration"], now: Plan["configuration"], place = ""): ReadonlyArray<string> =>
+  [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((name) => {
+    const [old, current] = [before[name], now[name]]
+    if (JSON.stringify(old) === JSON.stringify(current)) return []
+    if (isGroup(old) && isGroup(current)) return changedSettings(old, current, `${place}${name}.`)
+    return [`${place}${name} was ${show(old)}, is ${show(current)}`]
+  })
 
 const changedFiles = (before: Plan["files"], now: Plan["files"]): ReadonlyArray<string> => {
   const [old, current] = [before, now].map((files) => new Map(files.map(({ contentKey, name }) => [name, contentKey])))
@@ -63,7 +68,7 @@ const changedFiles = (before: Plan["files"], now: Plan["files"]): ReadonlyArray<
 }
 
 /** Every way in which two plans differ, in words. */
-export const differences = (before: Plan, now: Plan): ReadonlyArray<string> => [
+const differences = (before: Plan, now: Plan): ReadonlyArray<string> => [
   ...changedSettings(before.configuration, now.configuration),
   ...changedFiles(before.files, now.files)
 ]

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
+import type { Effect } from "effect"
 import { basename, dirname, join } from "node:path"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import { attempt, type DiskError } from "../../io/Disk.ts"
