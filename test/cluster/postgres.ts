@@ -18,7 +18,7 @@ const debianFolders = (): ReadonlyArray<string> => {
 }
 
 /** The folder of `postgres` and `initdb`, of the newest version that is installed. */
-export const postgresPrograms = [...debianFolders(), ...(process.env["PATH"] ?? "").split(delimiter)]
+const postgresPrograms = [...debianFolders(), ...(process.env["PATH"] ?? "").split(delimiter)]
   .find((folder) => existsSync(join(folder, "postgres")) && existsSync(join(folder, "initdb")))
 
 const remedy = "install it (Debian: apt-get install postgresql) to test elf infer --cluster"
@@ -35,10 +35,8 @@ const serverUser = (): string => {
 
 const start = (program: string, parameters: ReadonlyArray<string>): ChildProcess => {
   if (postgresPrograms === undefined) throw new Error(`PostgreSQL is missing: ${remedy}`)
-  const path = join(postgresPrograms, program)
-  const stdio = ["ignore", "ignore", "pipe"] as const
-  return isRoot ? spawn("setpriv", [`--reuid=${serverUser()}`, `--regid=${groupOf(serverUser())}`, "--clear-groups", path, ...parameters], { stdio: [...stdio] })
-    : spawn(path, parameters, { stdio: [...stdio] })
+  const user = isRoot ? { uid: idOf("-u", serverUser()), gid: groupOf(serverUser()) } : {}
+  return spawn(join(postgresPrograms, program), parameters, { stdio: ["ignore", "ignore", "pipe"], ...user })
 }
 
 const idOf = (flag: "-u" | "-g", user: string): number => Number(execFileSync("id", [flag, user], { encoding: "utf8" }))
@@ -87,9 +85,6 @@ const stop = async (child: ChildProcess): Promise<void> => {
 export interface Postgres {
   /** `postgres://elf@127.0.0.1:port/postgres` */
   readonly url: string
-  readonly port: number
-  /** Ends the server as a crash would, and starts it again on the same data and port. */
-  readonly crash: (awayMillis: number) => Promise<void>
 }
 
 const serve = async (data: string, port: number): Promise<ChildProcess> => {
@@ -121,14 +116,6 @@ export const postgres = Effect.gen(function*() {
   )
   return {
     url: `postgres://elf@127.0.0.1:${port}/postgres`,
-    port,
-    crash: async (awayMillis) => {
-      const closed = once(server!, "close")
-      server!.kill("SIGQUIT")
-      await closed
-      await sleep(awayMillis)
-      server = await serve(data, port)
-    }
   } satisfies Postgres
 })
 
