@@ -20,7 +20,8 @@ const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   streams: ["flow", "model"],
   io: ["model", "streams"],
   run: ["flow", "model", "streams", "io", "."],
-  cli: ["flow", "model", "streams", "io", "run", "engine", "."],
+  cluster: ["io", "run"],
+  cli: ["flow", "model", "streams", "io", "run", "cluster", "engine", "."],
   ".": ["flow", "model", "streams", "io", "run", "cli"]
 }
 
@@ -92,6 +93,7 @@ describe("the outside", () => {
     expect(users("@tensorflow/tfjs-core")).toEqual(new Set(["model", "streams"]))
     expect(users("hyparquet")).toEqual(new Set(["io"]))
     expect(users("effect/cli")).toEqual(new Set(["cli", "."]))
+    expect(users("effect/cluster")).toEqual(new Set(["cluster"]))
   })
 })
 

@@ -7,6 +7,7 @@ import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
+import { jobsCommand } from "./clusterCommand.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
@@ -102,6 +103,7 @@ const sampleCommand = Command.make("sample", {
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
   Command.withSubcommands([
-    doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, convertCommand
+    doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, jobsCommand,
+    convertCommand
   ])
 )

@@ -5,6 +5,7 @@ import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { Backend } from "../model/Backend.ts"
 import * as Inference from "../run/inference/index.ts"
+import { checkCluster, clusterFlags, inferHere } from "./clusterCommand.ts"
 import { inferWatch, printEvent } from "./inferWatch.ts"
 import { checkpoint, checkSampler, given, json, samplerChange, samplerFlags } from "./options.ts"
 import { print, printResult } from "./print.ts"
@@ -29,7 +30,8 @@ const flags = {
   fresh: described(Flag.Boolean("fresh"), "Remove the parts of an earlier inference and start over").pipe(Flag.withDefault(false)),
   batchSize: described(Flag.Int("batch-size"), "Rows at once; changes no result").pipe(Flag.withDefault(16)),
   json: described(Flag.Boolean("json"), "Print events and the summary as lines of JSON").pipe(Flag.withDefault(false)),
-  ...samplerFlags
+  ...samplerFlags,
+  ...clusterFlags
 }
 
 const errorsLine = ({ failedRows, passedOver }: Inference.InferenceSummary): ReadonlyArray<string> =>
@@ -48,10 +50,15 @@ const summaryLines = (summary: Inference.InferenceSummary, output: string): Read
 
 const columnNames = (columns: Option.Option<string>) => Option.map(columns, (names) => names.split(",").map((name) => name.trim()).filter((name) => name !== ""))
 
-const refuseFreshShard = (fresh: boolean, { count }: Inference.Shard) =>
-  fresh && count > 1
-    ? Effect.fail(new Inference.InferenceError({ reason: "request", where: "--fresh", detail: "it would remove the parts of the other shards", remedy: "Empty the output folder before the shards start" }))
-    : Effect.void
+const refused = (where: string, detail: string, remedy: string) =>
+  Effect.fail(new Inference.InferenceError({ reason: "request", where, detail, remedy }))
+
+/** Refuses what one of several processes must not do. */
+const checkTogether = (fresh: boolean, { count }: Inference.Shard, isCluster: boolean) => {
+  if (fresh && count > 1) return refused("--fresh", "it would remove the parts of the other shards", "Empty the output folder before the shards start")
+  if (fresh && isCluster) return refused("--fresh", "it would remove the parts of the other runners", "Empty the output folder before they start")
+  return count > 1 && isCluster ? refused("--shard", "the processes of a cluster divide the work among themselves", "Leave it out") : Effect.void
+}
 
 /** The command. */
 export const inferCommand = Command.make("infer", flags, Effect.fnUntraced(function*(options) {
@@ -59,7 +66,8 @@ export const inferCommand = Command.make("infer", flags, Effect.fnUntraced(funct
   const change = samplerChange(options)
   yield* checkSampler(change)
   const shard = yield* parseShard(givenShard, process.env)
-  yield* refuseFreshShard(fresh, shard)
+  yield* checkTogether(fresh, shard, Option.isSome(options.cluster))
+  yield* checkCluster(options)
   const { description } = yield* Backend
   yield* report(`engine: ${description}`)
   const inference = yield* Inference.open({
@@ -78,6 +86,9 @@ export const inferCommand = Command.make("infer", flags, Effect.fnUntraced(funct
     ...given("draws", options.draws),
     ...given("codec", options.codec)
   })
+  if (Option.isSome(options.cluster)) {
+    return yield* inferHere(inference, { ...options, database: options.cluster.value }, asJson).pipe(Effect.provide(inference.layer))
+  }
   const share = yield* Inference.shareOf(inference, shard)
   if (asJson) yield* printEvent("start", { configuration: inference.plan.configuration, shard, rowGroups: share.units.length, pending: share.pending.length })
   else if (share.finished.length > 0) yield* report(`going on: ${share.finished.length} of ${share.units.length} row groups are done`)

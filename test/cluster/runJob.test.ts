@@ -1,0 +1,115 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, Layer, Schema } from "effect"
+import * as Database from "../../src/cluster/Database.ts"
+import { ClusterError, type ClusterJob, forget, jobs, runJob, UnitFailedError } from "../../src/cluster/index.ts"
+import * as Journal from "../../src/cluster/Journal.ts"
+import { withSetUp } from "../../src/cluster/runner.ts"
+import { postgres, requirePostgres } from "./postgres.ts"
+
+class PassingError extends Schema.TaggedError<PassingError>()("PassingError", {}) {}
+
+const Report = Schema.Struct({ unit: Schema.Int })
+type TestJob<E> = ClusterJob<typeof Report.Type, E, never>
+
+const job = <E = never>(key: string, change: Partial<TestJob<E>> = {}): TestJob<E> => ({
+  key,
+  description: key,
+  units: ["first", "second", "third", "fourth"],
+  run: (unit) => Effect.succeed({ unit }),
+  report: Report,
+  isTransient: () => false,
+  isPublished: Effect.succeed(true),
+  stopOnFailure: true,
+  ...change
+})
+
+const lostAfter = Duration.seconds(5)
+const take = <E>(database: string, of: TestJob<E>) => runJob(of, { database, concurrency: 1, lostAfter }, () => Effect.void)
+
+const failureOf = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.map(Effect.exit(effect), (exit) => Exit.isFailure(exit) ? Cause.squash(exit.cause) : assert.fail("it succeeded"))
+
+describe("a job's database", () => {
+  it.effect("is refused in one sentence, without the password", () =>
+    Effect.gen(function*() {
+      for (const url of ["nonsense", "mysql://u:secret@host/db", "postgres://u:secret@host"]) {
+        const error = yield* failureOf(take(url, job("refused")))
+        assert.instanceOf(error, ClusterError)
+        assert.include(error.message, "--cluster")
+        assert.notInclude(error.message, "secret")
+      }
+    }))
+
+  it.live("that does not answer is named", () =>
+    Effect.gen(function*() {
+      const error = yield* failureOf(take("postgres://u:secret@127.0.0.1:9/db", job("away")))
+      assert.instanceOf(error, ClusterError)
+      assert.strictEqual(error.reason, "connection")
+      assert.include(error.message, "127.0.0.1:9/db")
+      assert.notInclude(error.message, "secret")
+    }))
+})
+
+describe.runIf(requirePostgres())("a job", () => {
+  it.live("is shared, tried again, stopped, begun again and forgotten", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { url } = yield* postgres
+
+      // Two runners: each unit once, both say the same.
+      const began: Array<number> = []
+      const shared = job("shared", { run: (unit) => Effect.delay(Effect.sync(() => {
+        began.push(unit)
+        return { unit }
+      }), "50 millis") })
+      const [one, other] = yield* Effect.all([take(url, shared), take(url, shared)], { concurrency: 2 })
+      assert.deepStrictEqual(one.reports, [{ unit: 0 }, { unit: 1 }, { unit: 2 }, { unit: 3 }])
+      assert.deepStrictEqual(other.reports, one.reports)
+      assert.strictEqual(one.doneHere + other.doneHere, 4)
+      assert.deepStrictEqual(began.toSorted(), [0, 1, 2, 3])
+
+      // A job that is done is not done again, unless what it published is gone.
+      yield* take(url, shared)
+      assert.strictEqual(began.length, 4)
+      yield* take(url, { ...shared, isPublished: Effect.succeed(false) })
+      assert.strictEqual(began.length, 8)
+
+      // An error that passes is waited out; one that stays ends the job, and the next run tries again.
+      let tries = 0
+      const passing = yield* take(url, job<PassingError>("passing", {
+        units: ["only"],
+        isTransient: () => true,
+        run: (unit) => Effect.suspend(() => ++tries < 3 ? Effect.fail(new PassingError()) : Effect.succeed({ unit }))
+      }))
+      assert.deepStrictEqual([tries, passing.reports.length], [3, 1])
+      let broken = true
+      const failing = job<Error>("failing", { run: (unit) => Effect.suspend(() => unit === 2 && broken ? Effect.fail(new Error("no such rows")) : Effect.succeed({ unit })) })
+      const error = yield* failureOf(take(url, failing))
+      assert.instanceOf(error, UnitFailedError)
+      assert.include(error.message, "third")
+      assert.include(error.message, "no such rows")
+      const skipped = yield* take(url, { ...failing, key: "skipping", stopOnFailure: false })
+      assert.deepStrictEqual(skipped.failed, [{ unit: "third", detail: "no such rows" }])
+      assert.strictEqual(skipped.reports.length, 3)
+      broken = false
+      assert.strictEqual((yield* take(url, failing)).reports.length, 4)
+
+      // A unit that five runners were lost with is not tried again.
+      const database = yield* Database.parse(url)
+      yield* withSetUp("elf_poison", { lostAfter }, Journal.joinGeneration({ description: "poison", units: 4 }, Effect.succeed(true))).pipe(
+        Effect.andThen(Journal.open(1, "victim")),
+        Effect.flatMap((journal) => Effect.repeat(journal.begin(1), { times: 4 })),
+        Effect.provide(Layer.fresh(Database.layer(database, "elf_poison")))
+      )
+      const poison = yield* take(url, job("poison", { stopOnFailure: false }))
+      assert.deepStrictEqual(poison.failed.map(({ unit }) => unit), ["second"])
+      assert.include(poison.failed[0]!.detail, "5 runners were lost")
+
+      const found = yield* jobs(url)
+      assert.deepStrictEqual(found.map(({ generation, schema, state }) => [schema, state, generation]), [
+        ["elf_failing", "done", 2], ["elf_passing", "done", 1], ["elf_poison", "done", 1], ["elf_shared", "done", 2], ["elf_skipping", "done", 1]
+      ])
+      yield* forget(url, "elf_shared")
+      assert.strictEqual((yield* jobs(url)).length, 4)
+      assert.include(String(yield* failureOf(forget(url, "public"))), "no such job")
+    })), 90_000)
+})
