@@ -6,8 +6,9 @@
  *
  * @since 0.1.0
  */
-import { Effect, type Scope } from "effect"
+import { Effect, type Scope, Stream } from "effect"
 import { isUtf8 } from "node:buffer"
+import { createHash } from "node:crypto"
 import {
   type AsyncBuffer,
   type DecodedArray,
@@ -19,7 +20,7 @@ import {
 } from "hyparquet"
 import { compressors } from "hyparquet-compressors"
 import { attempt, type DiskFile } from "./Disk.ts"
-import { type ColumnInfo, columnsOf } from "./parquetColumns.ts"
+import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
@@ -29,16 +30,38 @@ export interface RowGroup {
   readonly rows: number
 }
 
+/** What the footer says about one column of one row group; several where the column is a struct. */
+export interface ChunkInfo {
+  /** Dotted path of the leaf, such as `text`, `meta.source` or `ids.list.element`. */
+  readonly column: string
+  readonly codec: string
+  readonly encodings: ReadonlyArray<string>
+  /** Values and nulls at the leaf. */
+  readonly values: number
+  readonly compressedBytes: number
+  readonly uncompressedBytes: number
+}
+
 /** An open file; it stays open until the surrounding scope closes. */
 export interface ParquetFile {
+  /** Path or URL, as it was given. */
   readonly path: string
   readonly bytes: number
   readonly rows: number
   readonly rowGroups: ReadonlyArray<RowGroup>
+  /** The columns at the top level, in the file's order. */
   readonly columns: ReadonlyArray<ColumnInfo>
   readonly metadata: FileMetaData
-  /** Decodes one column of one row group; the result has exactly `group.rows` values. */
+  /** A key that another content does not have: a sha256 over the size, the file's head and its footer; cheap to compute. */
+  readonly contentKey: Effect.Effect<string, ParquetError>
+  /** The column of a name, or of a dotted path into structs (`meta.text`); the error lists the names and the nearest one. */
+  readonly column: (name: string) => Effect.Effect<ColumnInfo, ParquetError>
+  /** The column chunks of a row group, in the file's order. */
+  readonly chunks: (group: RowGroup) => ReadonlyArray<ChunkInfo>
+  /** Decodes one column of one row group; the result has exactly `group.rows` values, a null is `null`. */
   readonly readColumn: (group: RowGroup, column: ColumnInfo) => Effect.Effect<DecodedArray, ParquetError>
+  /** The same in pieces, in order: memory holds a few pages of the column instead of all of it. */
+  readonly readPieces: (group: RowGroup, column: ColumnInfo) => Stream.Stream<DecodedArray, ParquetError>
 }
 
 const magic = "PAR1"
@@ -169,6 +192,28 @@ const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: 
     return problem === undefined ? values : yield* damaged(path, problem, place)
   })
 
+const headBytes = 1 << 16
+
+const contentKeyOf = (path: string, file: DiskFile, footer: number) =>
+  Effect.tryPromise({
+    try: async () => {
+      const head = await readExactly(file, 0, Math.min(headBytes, file.size))
+      const tail = await readExactly(file, Math.max(0, file.size - footer - 8), file.size)
+      return createHash("sha256").update(`${file.size}\n`).update(new Uint8Array(head)).update(new Uint8Array(tail)).digest("hex")
+    },
+    catch: (cause) => damaged(path, reasonOf(cause))
+  })
+
+const chunksOf = (metadata: FileMetaData, group: RowGroup): ReadonlyArray<ChunkInfo> =>
+  metadata.row_groups[group.index]!.columns.map(({ meta_data: chunk }) => ({
+    column: chunk!.path_in_schema.join("."),
+    codec: chunk!.codec,
+    encodings: chunk!.encodings,
+    values: Number(chunk!.num_values),
+    compressedBytes: Number(chunk!.total_compressed_size),
+    uncompressedBytes: Number(chunk!.total_uncompressed_size)
+  }))
+
 /** Opens a file, checks what it claims about itself, and closes it with the scope. */
 export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Scope.Scope> =>
   Effect.gen(function*() {
@@ -197,6 +242,10 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
       // Some writers leave the footer's own total at 0; the row groups are what is read.
       rows: facts.rowGroups.reduce((sum, group) => sum + group.rows, 0),
       ...facts,
-      readColumn: (group, column) => decodeColumn(scan, path, group, column)
+      contentKey: contentKeyOf(path, file, facts.metadata.metadata_length),
+      column: (name) => requireColumn({ path, columns: facts.columns }, name),
+      chunks: (group) => chunksOf(facts.metadata, group),
+      readColumn: (group, column) => decodeColumn(scan, path, group, column),
+      readPieces: (group, column) => Stream.fromEffect(decodeColumn(scan, path, group, column))
     } satisfies ParquetFile
   }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))
