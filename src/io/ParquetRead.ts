@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Effect, Stream } from "effect"
-import { type ColumnInfo, requireColumn, requireTextColumn } from "./parquetColumns.ts"
+import { type ColumnInfo, requireText } from "./parquetColumns.ts"
 import { ParquetError } from "./ParquetError.ts"
 import { open, type ParquetFile, type RowGroup } from "./ParquetFile.ts"
 import { checkStart, files, type Position, startOf } from "./parquetStart.ts"
@@ -135,7 +135,7 @@ const textColumns = <A>(
 ): Stream.Stream<A, ParquetError> =>
   allRows(pattern, options.from, (file) =>
     Effect.map(
-      Effect.forEach(columns, (column) => requireTextColumn(file, column)),
+      Effect.forEach(columns, (column) => Effect.flatMap(file.column(column), (found) => requireText(file, found))),
       (found) => textGroup(file, found, options.nulls ?? "fail", make)
     ))
 
@@ -174,11 +174,15 @@ export const readPairs = (
     ...place
   }))
 
+/** A list as an array, whatever it was decoded to; bytes stay bytes. */
+const plain = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) && !(value instanceof Uint8Array) ? Array.from(value as unknown as ArrayLike<unknown>) : value
+
 const rowsGroup = (file: ParquetFile, columns: ReadonlyArray<ColumnInfo>): ReadGroup<Row> => (group, firstRow) =>
   Effect.map(Effect.forEach(columns, (column) => file.readColumn(group, column)), (data) => {
     const rows: Array<Row> = []
     for (let row = firstRow; row < group.firstRow + group.rows; row++) {
-      const values = Object.fromEntries(columns.map(({ name }, i) => [name, data[i]![row - group.firstRow] ?? null]))
+      const values = Object.fromEntries(columns.map(({ name }, i) => [name, plain(data[i]![row - group.firstRow])]))
       rows.push({ values, file: file.path, rowGroup: group.index, row })
     }
     return rows
@@ -191,6 +195,6 @@ export const readRows = (
 ): Stream.Stream<Row, ParquetError> =>
   allRows(pattern, options.from, (file) =>
     Effect.map(
-      Effect.forEach(options.columns ?? file.columns.map((column) => column.name), (name) => requireColumn(file, name)),
+      Effect.forEach(options.columns ?? file.columns.map((column) => column.name), (name) => file.column(name)),
       (columns) => rowsGroup(file, columns)
     ))
