@@ -1,12 +1,16 @@
 /**
- * Parquet in and out, as streams.
+ * Parquet in and out, as streams: on disk, behind http(s), in S3-compatible stores.
  *
  * @since 0.1.0
  */
 export {
+  type IdsRow,
   type NullPolicy,
   type PairRow,
   read,
+  readIdRows,
+  readIds,
+  type ReadIdsOptions,
   readPairs,
   type ReadPairOptions,
   readRows,
@@ -16,6 +20,7 @@ export {
   type Row,
   type TextRow
 } from "./ParquetRead.ts"
+export { isDamage, type SourceOptions } from "./parquetRows.ts"
 export { after, files, type Position } from "./parquetStart.ts"
 export { write, type WriteOptions, type WrittenFile } from "./ParquetWrite.ts"
 export { type Codec } from "./parquetCodecs.ts"
