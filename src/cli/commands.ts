@@ -9,6 +9,7 @@ import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
+import { inspectCommand } from "./inspectCommand.ts"
 import { inferFiles, type InferSummary } from "./inferFiles.ts"
 import { announceEngine, checkpoint, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
 import { printResult } from "./print.ts"
@@ -129,5 +130,5 @@ const inferCommand = Command.make("infer", {
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
-  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, convertCommand])
+  Command.withSubcommands([doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, inspectCommand, convertCommand])
 )

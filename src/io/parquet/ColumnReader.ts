@@ -3,7 +3,7 @@
  *
  * @since 0.2.0
  */
-import type { DecodedArray, FileMetaData } from "hyparquet"
+import type { ColumnMetaData, DecodedArray, FileMetaData } from "hyparquet"
 import { joinPages, splitPage } from "./arrays.ts"
 import { assemble } from "./assemble.ts"
 import { ChunkReader, type ReadBytes } from "./ChunkReader.ts"
@@ -22,7 +22,11 @@ export interface Opened {
   readonly windowBytes: number
 }
 
-const chunkOf = ({ metadata }: Opened, group: number, leaf: Leaf) => metadata.row_groups[group]!.columns[leaf.index]!.meta_data!
+const chunkOf = ({ metadata }: Opened, group: number, leaf: Leaf): ColumnMetaData => {
+  const { crypto_metadata: encryption, meta_data: chunk } = metadata.row_groups[group]!.columns[leaf.index]!
+  if (encryption !== undefined || chunk === undefined) throw new Damage("the column is encrypted", "unsupported")
+  return chunk
+}
 
 const placed = (page: number, cause: unknown): unknown => {
   if (cause instanceof Damage) return new Damage(`page ${page}: ${cause.message}`, cause.reason)
