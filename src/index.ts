@@ -25,7 +25,7 @@ export {
   tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions, trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet, RunConfig,
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet, Remote, type RemoteSettings, RunConfig,
   Safetensors, T5Folder
 } from "./io/index.ts"
 export {

@@ -59,7 +59,12 @@ const signing = (source: string, { environment, fetch }: RemoteSettings): Effect
         retries: 0,
         ...(sessionToken === undefined ? {} : { sessionToken })
       })
-      return async (request) => fetch(await client.sign(request, { signal: request.signal }))
+      return async (request) => {
+        // Range and the like stay outside the signature: what is on the way may change them.
+        const signed = await client.sign(request.url)
+        const headers = new Headers([...request.headers, ...signed.headers])
+        return fetch(new Request(request.url, { headers, signal: request.signal }))
+      }
     },
     catch: (cause) => failing(source)("unsupported", `requests cannot be signed (${String(cause)})`, "npm install aws4fetch")
   })
