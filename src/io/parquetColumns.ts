@@ -26,8 +26,11 @@ export interface ColumnInfo {
   readonly isNested: boolean
 }
 
+/** Whole numbers go by one name, whichever of the old and new types a writer chose. */
 const leafType = ({ element }: SchemaTree): string => {
-  const named = element.logical_type?.type ?? element.converted_type
+  const logical = element.logical_type
+  if (logical?.type === "INTEGER") return `${logical.isSigned ? "" : "u"}int${logical.bitWidth}`
+  const named = logical?.type ?? element.converted_type?.replace(/^(U?INT)_/, "$1")
   return (named ?? (element.type === "BYTE_ARRAY" ? "binary" : element.type ?? "group")).toLowerCase()
 }
 
@@ -49,7 +52,7 @@ const columnType = (node: SchemaTree, depth: number): string => {
   return "list of ".repeat(Math.max(0, depth - inside)) + own
 }
 
-const whole = /^list of (u?int(8|16|32|64)|integer)$/
+const whole = /^list of u?int(8|16|32|64)$/
 
 const columnInfo = (name: string, nodes: ReadonlyArray<SchemaTree>): ColumnInfo => {
   const node = nodes.at(-1)!

@@ -1,6 +1,6 @@
 /** Parquet files in memory, and ways to damage them. */
 import { Effect, Result } from "effect"
-import { Disk, type DiskFile, type DiskOperations, Parquet } from "../../src/io/index.ts"
+import { Disk, type DiskFile, type DiskOperations, type Parquet } from "../../src/io/index.ts"
 import { nodeDisk } from "../../src/io/Disk.ts"
 import { digestFile } from "./parquetDigest.ts"
 

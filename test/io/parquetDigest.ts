@@ -21,7 +21,7 @@ const objectOf = (value: object): string => {
 }
 
 /** One value, so that no two different ones look alike. */
-export const canonical = (value: unknown): string => {
+const canonical = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
   if (typeof value === "string") return `s${Buffer.byteLength(value)}:${value}`
   if (typeof value === "number") return numberOf(value)

@@ -48,7 +48,7 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest()
 
 /** Whether a request carries the signature (version 4) that the secret makes; written from the specification. */
-export const isSigned = (request: IncomingMessage, secret: string): boolean => {
+const isSigned = (request: IncomingMessage, secret: string): boolean => {
   const match = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d+)\/([^/]+)\/s3\/aws4_request, SignedHeaders=([^,]+), Signature=(\w+)$/.exec(request.headers.authorization ?? "")
   if (match === null) return false
   const [, , date, region, names, signature] = match

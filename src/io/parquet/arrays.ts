@@ -13,13 +13,12 @@ const typed = (arrays: ReadonlyArray<DecodedArray>): arrays is ReadonlyArray<Int
 export const joinArrays = (arrays: ReadonlyArray<DecodedArray>): DecodedArray => {
   const some = arrays.filter((array) => array.length > 0)
   if (some.length <= 1) return some[0] ?? []
-  const length = some.reduce((sum, array) => sum + array.length, 0)
   if (!typed(some)) {
-    const joined = new Array<unknown>(length)
-    let at = 0
-    for (const array of some) for (let i = 0; i < array.length; i++) joined[at++] = array[i]
+    const joined: Array<unknown> = []
+    for (const array of some) for (let i = 0; i < array.length; i++) joined.push(array[i])
     return joined
   }
+  const length = some.reduce((sum, array) => sum + array.length, 0)
   const joined = new (some[0]!.constructor as Int32ArrayConstructor)(length)
   let at = 0
   for (const array of some) {

@@ -98,8 +98,8 @@ const readerOf = (shape: Shape, cursorOf: (leaf: number) => LeafCursor): Reader 
 /** Values with nulls between them. */
 const withNulls = ({ count, definition, values }: LeafPage, maxDefinition: number): DecodedArray => {
   if (definition === undefined) return values
-  const out = new Array<unknown>(count)
-  for (let i = 0, value = 0; i < count; i++) out[i] = definition[i] === maxDefinition ? values[value++] : null
+  const out: Array<unknown> = []
+  for (let i = 0, value = 0; i < count; i++) out.push(definition[i] === maxDefinition ? values[value++] : null)
   return out
 }
 

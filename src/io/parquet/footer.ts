@@ -34,7 +34,7 @@ const forgottenBytes = (createdBy: string | undefined): number => {
 }
 
 /** Where a column chunk begins and ends; some writers give 0 for a dictionary that is not there. */
-export const chunkRange = (chunk: ColumnMetaData): readonly [begin: number, end: number] => {
+const chunkRange = (chunk: ColumnMetaData): readonly [begin: number, end: number] => {
   const [dictionary, data] = [Number(chunk.dictionary_page_offset ?? 0), Number(chunk.data_page_offset)]
   const begin = dictionary > 0 && dictionary < data ? dictionary : data
   return [begin, begin + Number(chunk.total_compressed_size)]

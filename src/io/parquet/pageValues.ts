@@ -34,12 +34,12 @@ const widthOf = ({ type, type_length: length = 0 }: SchemaElement): number => wi
 const byteArrays = <A>(cursor: Cursor, count: number, valueOf: (bytes: Buffer, begin: number, end: number) => A): Array<A> => {
   const buffer = bufferOf(cursor)
   require(count * 4 <= cursor.end - cursor.offset, tooShort)
-  const values = new Array<A>(count)
+  const values: Array<A> = []
   for (let i = 0; i < count; i++) {
     const begin = cursor.offset + 4
     const end = begin + readUint32(cursor)
     require(end <= cursor.end, "a text or byte string is longer than its page")
-    values[i] = valueOf(buffer, begin, end)
+    values.push(valueOf(buffer, begin, end))
     cursor.offset = end
   }
   return values
@@ -140,7 +140,7 @@ const outside = "a value points outside the dictionary"
 const lookUp = (dictionary: DecodedArray, found: Int32Array): DecodedArray => {
   const size = dictionary.length
   const values: DecodedArray = Array.isArray(dictionary)
-    ? new Array(found.length)
+    ? []
     : new (dictionary.constructor as new(length: number) => Exclude<DecodedArray, Array<unknown>>)(found.length)
   for (let i = 0; i < found.length; i++) {
     const index = found[i]!

@@ -24,7 +24,7 @@ export interface ByteSource {
 export const isHttp = (path: string): boolean => /^https?:\/\//i.test(path)
 
 /** Whether a path is no path on disk. */
-export const isRemote = (path: string): boolean => isHttp(path) || isS3(path)
+const isRemote = (path: string): boolean => isHttp(path) || isS3(path)
 
 /** Opens a path, an `http(s)://` URL or an `s3://bucket/key`. */
 export const openSource = (path: string): Effect.Effect<ByteSource, SourceError, Scope.Scope> =>
