@@ -28,7 +28,7 @@ export {
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet,
-  PartManifest, RunConfig, Safetensors, T5Folder
+  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,

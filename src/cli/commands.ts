@@ -11,6 +11,7 @@ import { jobsCommand } from "./clusterCommand.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
+import { inspectCommand } from "./inspectCommand.ts"
 import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
@@ -103,7 +104,7 @@ const sampleCommand = Command.make("sample", {
 export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
   Command.withSubcommands([
-    doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, jobsCommand,
-    convertCommand
+    doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, inspectCommand,
+    jobsCommand, convertCommand
   ])
 )

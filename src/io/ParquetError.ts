@@ -6,6 +6,7 @@
 import { Schema } from "effect"
 import type { DiskError } from "./Disk.ts"
 import { placeOf, sentence } from "./sentence.ts"
+import type { SourceError } from "./source/SourceError.ts"
 
 const Reason = Schema.Literals([
   "noFiles",
@@ -13,13 +14,16 @@ const Reason = Schema.Literals([
   "notParquet",
   "truncated",
   "corrupt",
+  "checksum",
   "unsupported",
   "missingColumn",
   "wrongType",
   "nullValue",
   "badStart",
   "badRow",
-  "disk"
+  "disk",
+  "changed",
+  "remote"
 ])
 
 /**
@@ -54,3 +58,25 @@ export const fromDiskError = (file: string) => (error: DiskError): ParquetError 
     detail: `could not ${error.operation} ${error.path} (${error.code})`,
     remedy: error.remedy
   })
+
+const reasons: Readonly<Record<SourceError["reason"], ParquetError["reason"]>> = {
+  missing: "noFiles",
+  denied: "remote",
+  noRanges: "remote",
+  network: "remote",
+  changed: "changed",
+  cutOff: "truncated",
+  disk: "disk",
+  unsupported: "unsupported"
+}
+
+/** Where in a file something is wrong. */
+export interface Place {
+  readonly rowGroup?: number
+  readonly row?: number
+  readonly column?: string
+}
+
+/** Turns a failure to get at the bytes of `file` into a {@link ParquetError}. */
+export const fromSourceError = (file: string, place: Place = {}) => ({ detail, reason, remedy }: SourceError): ParquetError =>
+  new ParquetError({ file, reason: reasons[reason], detail, remedy, ...place })

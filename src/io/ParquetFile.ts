@@ -1,28 +1,22 @@
 /**
  * One open parquet file: its checked metadata and its columns, a row group at a time.
  *
- * Nothing of the file is in memory but the footer and the column chunk being decoded. hyparquet decodes; what a file
- * claims about itself (sizes, offsets, counts) is checked here first, and every decoded column is counted.
+ * Nothing of the file is in memory but the footer and the pages being decoded. What a file claims about itself (sizes,
+ * offsets, counts, checksums) is checked before it is believed, and every decoded column is counted.
  *
  * @since 0.1.0
  */
-import { Effect, type Scope, type Stream } from "effect"
+import { Effect, type Scope, Stream } from "effect"
+import type { DecodedArray, FileMetaData, SchemaTree } from "hyparquet"
 import { createHash } from "node:crypto"
-import {
-  type AsyncBuffer,
-  type DecodedArray,
-  type FileMetaData,
-  parquetMetadataAsync,
-  type ParquetScan,
-  parquetScan,
-  parquetSchema
-} from "hyparquet"
-import { compressors } from "hyparquet-compressors"
-import { attempt, type DiskFile } from "./Disk.ts"
 import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
-import { columnPieces } from "./parquetPieces.ts"
-import { columnProblem, stringFromBytes } from "./parquetValues.ts"
-import { fromDiskError, ParquetError } from "./ParquetError.ts"
+import { joinArrays } from "./parquet/arrays.ts"
+import { type Opened, readPieces } from "./parquet/ColumnReader.ts"
+import { Damage } from "./parquet/Damage.ts"
+import { checkFooter,  metadataBytes, parseFooter, PlacedDamage, trailerBytes } from "./parquet/footer.ts"
+import { fromSourceError, ParquetError, type Place } from "./ParquetError.ts"
+import { type ByteSource, openSource } from "./source/ByteSource.ts"
+import { SourceError } from "./source/SourceError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */
 export interface RowGroup {
@@ -53,6 +47,8 @@ export interface ParquetFile {
   /** The columns at the top level, in the file's order. */
   readonly columns: ReadonlyArray<ColumnInfo>
   readonly metadata: FileMetaData
+  /** The schema as a tree. */
+  readonly tree: SchemaTree
   /** A key that another content does not have: a sha256 over the size, the file's head and its footer; cheap to compute. */
   readonly contentKey: Effect.Effect<string, ParquetError>
   /** The column of a name, or of a dotted path into structs (`meta.text`); the error lists the names and the nearest one. */
@@ -67,79 +63,51 @@ export interface ParquetFile {
 
 const magic = "PAR1"
 const smallestFile = 12
+const tailBytes = 1 << 16
 const remedyForDamage = "fetch or write the file again"
 
-const readExactly = async (file: DiskFile, start: number, end: number): Promise<ArrayBuffer> => {
-  if (start < 0 || end > file.size || end < start) throw new RangeError(`bytes ${start} to ${end} lie outside the file`)
-  const bytes = new Uint8Array(end - start)
-  for (let offset = 0; offset < bytes.length;) {
-    const read = await file.read(bytes.subarray(offset), start + offset)
-    if (read === 0) throw new RangeError(`the file ended at byte ${start + offset} while it was being read`)
-    offset += read
-  }
-  return bytes.buffer
+const remedies: Readonly<Record<Damage["reason"], string>> = {
+  corrupt: remedyForDamage,
+  checksum: remedyForDamage,
+  unsupported: "write the file with other settings"
 }
 
-const asyncBuffer = (file: DiskFile): AsyncBuffer => ({
-  byteLength: file.size,
-  slice: (start, end) => readExactly(file, start, end ?? file.size)
-})
+/** Anything that reading throws, as an error that names the place. */
+const explain = (file: string, place: Place = {}) => (cause: unknown): ParquetError => {
+  if (cause instanceof SourceError) return fromSourceError(file, place)(cause)
+  const { message: detail, reason } = cause instanceof Damage ? cause : new Damage(`the data cannot be decoded (${String(cause)})`)
+  const known = cause instanceof PlacedDamage ? cause.place : place
+  return new ParquetError({ file, reason, detail, remedy: remedies[reason], ...known })
+}
 
-const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
+const textAt = async (source: ByteSource, begin: number): Promise<string> =>
+  Buffer.from(await source.read(begin, Math.min(begin + magic.length, source.size))).toString("latin1")
 
-const refuse = (file: string, reason: ParquetError["reason"], detail: string, remedy: string) =>
-  new ParquetError({ file, reason, detail, remedy })
+/** Why a file that does not end as parquet is none. */
+const refuse = async (path: string, source: ByteSource, tail: string): Promise<ParquetError> => {
+  const fail = (reason: ParquetError["reason"], detail: string, remedy: string) => new ParquetError({ file: path, reason, detail, remedy })
+  if (source.size === 0) return fail("emptyFile", "the file is empty (0 bytes)", "write it again, or leave it out of the pattern")
+  const head = await textAt(source, 0)
+  if (tail === "PARE") return fail("unsupported", "the footer is encrypted", "decrypt the file before reading it")
+  if (!magic.startsWith(head) && head !== magic) return fail("notParquet", "this is not a parquet file (it does not start with PAR1)", "check the path")
+  return fail("truncated", `the file is cut off after ${source.size} bytes (its footer is missing)`, remedyForDamage)
+}
 
-const damaged = (path: string, detail: string, place: { rowGroup?: number; column?: string } = {}) =>
-  new ParquetError({ file: path, reason: "corrupt", detail, remedy: remedyForDamage, ...place })
+const readFooter = async (path: string, source: ByteSource): Promise<FileMetaData> => {
+  const tail = await source.read(Math.max(0, source.size - tailBytes), source.size)
+  const end = Buffer.from(tail.slice(-magic.length)).toString("latin1")
+  if (end !== magic || source.size < smallestFile) throw await refuse(path, source, end)
+  const needed = metadataBytes(tail) + trailerBytes
+  if (needed > source.size) throw new Damage(`the footer claims ${needed} bytes of a file of ${source.size}`)
+  return parseFooter(needed <= tail.length ? tail : await source.read(source.size - needed, source.size))
+}
 
-const ascii = (buffer: ArrayBuffer) => Buffer.from(buffer).toString("latin1")
+const headBytes = 1 << 16
 
-const checkMagic = (path: string, file: DiskFile): Effect.Effect<void, ParquetError> =>
-  Effect.gen(function*() {
-    const fail = (reason: ParquetError["reason"], detail: string, remedy = "check the path") =>
-      refuse(path, reason, detail, remedy)
-    if (file.size === 0) {
-      return yield* fail("emptyFile", "the file is empty (0 bytes)", "write it again, or leave it out of the pattern")
-    }
-    const tryRead = (start: number, end: number) =>
-      Effect.tryPromise({ try: () => readExactly(file, start, end), catch: (cause) => damaged(path, reasonOf(cause)) })
-    const head = ascii(yield* tryRead(0, Math.min(4, file.size)))
-    const tail = ascii(yield* tryRead(Math.max(0, file.size - 4), file.size))
-    if (head === "PARE" && tail === "PARE") {
-      return yield* fail("unsupported", "the footer is encrypted", "decrypt the file before reading it")
-    }
-    if (!magic.startsWith(head) && head !== magic) {
-      return yield* fail("notParquet", "this is not a parquet file (it does not start with PAR1)")
-    }
-    if (tail !== magic || file.size < smallestFile) {
-      const detail = `the file is cut off after ${file.size} bytes (its footer is missing)`
-      return yield* fail("truncated", detail, remedyForDamage)
-    }
-  })
-
-const readMetadata = (path: string, file: DiskFile): Effect.Effect<FileMetaData, ParquetError> =>
-  Effect.tryPromise({
-    try: () => parquetMetadataAsync(asyncBuffer(file), { geoparquet: false }),
-    catch: (cause) => damaged(path, `the footer cannot be read (${reasonOf(cause)})`)
-  })
-
-const chunkProblem = (metadata: FileMetaData, size: number): string | undefined => {
-  for (const [index, group] of metadata.row_groups.entries()) {
-    const count = Number(group.num_rows)
-    if (!Number.isSafeInteger(count) || count < 0) return `row group ${index} claims ${group.num_rows} rows`
-    for (const { file_path: path, meta_data: chunk } of group.columns) {
-      if (path) return `row group ${index} keeps its data in another file (${path})`
-      if (chunk === undefined) return `row group ${index} has a column without metadata`
-      const start = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
-      const end = start + Number(chunk.total_compressed_size)
-      if (!(start >= 0 && end >= start && end <= size)) {
-        const column = `column "${chunk.path_in_schema.join(".")}" of row group ${index}`
-        return `${column} claims bytes ${start} to ${end} of a file of ${size}`
-      }
-    }
-  }
-  return undefined
+const contentKeyOf = async (source: ByteSource, footer: number): Promise<string> => {
+  const head = await source.read(0, Math.min(headBytes, source.size))
+  const tail = await source.read(Math.max(0, source.size - footer - trailerBytes), source.size)
+  return createHash("sha256").update(`${source.size}\n`).update(head).update(tail).digest("hex")
 }
 
 const rowGroupsOf = (metadata: FileMetaData): ReadonlyArray<RowGroup> => {
@@ -151,43 +119,6 @@ const rowGroupsOf = (metadata: FileMetaData): ReadonlyArray<RowGroup> => {
   })
 }
 
-const inspect = (path: string, file: DiskFile) =>
-  Effect.gen(function*() {
-    yield* checkMagic(path, file)
-    const metadata = yield* readMetadata(path, file)
-    const problem = chunkProblem(metadata, file.size)
-    if (problem !== undefined) return yield* damaged(path, problem)
-    const tree = yield* Effect.try({
-      try: () => parquetSchema(metadata),
-      catch: (cause) => damaged(path, `the schema cannot be read (${reasonOf(cause)})`)
-    })
-    return { metadata, columns: columnsOf(tree), rowGroups: rowGroupsOf(metadata) }
-  })
-
-const decodeColumn = (scan: ParquetScan, path: string, group: RowGroup, { name: column, isNested }: ColumnInfo) =>
-  Effect.gen(function*() {
-    if (group.rows === 0) return []
-    const place = { rowGroup: group.index, column }
-    const values = yield* Effect.tryPromise({
-      try: async () => scan.readColumn({ column, rowStart: group.firstRow, rowEnd: group.firstRow + group.rows }),
-      catch: (cause) => damaged(path, `the data cannot be decoded (${reasonOf(cause)})`, place)
-    })
-    const problem = columnProblem(values, group, isNested)
-    return problem === undefined ? values : yield* damaged(path, problem, place)
-  })
-
-const headBytes = 1 << 16
-
-const contentKeyOf = (path: string, file: DiskFile, footer: number) =>
-  Effect.tryPromise({
-    try: async () => {
-      const head = await readExactly(file, 0, Math.min(headBytes, file.size))
-      const tail = await readExactly(file, Math.max(0, file.size - footer - 8), file.size)
-      return createHash("sha256").update(`${file.size}\n`).update(new Uint8Array(head)).update(new Uint8Array(tail)).digest("hex")
-    },
-    catch: (cause) => damaged(path, reasonOf(cause))
-  })
-
 const chunksOf = (metadata: FileMetaData, group: RowGroup): ReadonlyArray<ChunkInfo> =>
   metadata.row_groups[group.index]!.columns.map(({ meta_data: chunk }) => ({
     column: chunk!.path_in_schema.join("."),
@@ -198,38 +129,45 @@ const chunksOf = (metadata: FileMetaData, group: RowGroup): ReadonlyArray<ChunkI
     uncompressedBytes: Number(chunk!.total_uncompressed_size)
   }))
 
-/** Opens a file, checks what it claims about itself, and closes it with the scope. */
+const readWhole = async (opened: Opened, group: RowGroup, column: ColumnInfo): Promise<DecodedArray> => {
+  const pieces: Array<DecodedArray> = []
+  for await (const piece of readPieces(opened, group.index, column.path, group.rows)) pieces.push(piece)
+  return joinArrays(pieces)
+}
+
+const fileOf = (path: string, source: ByteSource, opened: Opened): ParquetFile => {
+  const { metadata, schema } = opened
+  const rowGroups = rowGroupsOf(metadata)
+  const columns = columnsOf(schema.root)
+  const placeOf = (group: RowGroup, column: ColumnInfo): Place => ({ rowGroup: group.index, column: column.name })
+  return {
+    path,
+    metadata,
+    rowGroups,
+    columns,
+    tree: schema.root,
+    bytes: source.size,
+    rows: rowGroups.reduce((sum, group) => sum + group.rows, 0),
+    contentKey: Effect.tryPromise({ try: () => contentKeyOf(source, metadata.metadata_length), catch: explain(path) }),
+    column: (name) => requireColumn({ path, columns, tree: schema.root }, name),
+    chunks: (group) => chunksOf(metadata, group),
+    readColumn: (group, column) =>
+      Effect.tryPromise({ try: () => readWhole(opened, group, column), catch: explain(path, placeOf(group, column)) }),
+    readPieces: (group, column) =>
+      Stream.fromAsyncIterable(readPieces(opened, group.index, column.path, group.rows), explain(path, placeOf(group, column)))
+  }
+}
+
+const inspect = async (path: string, source: ByteSource): Promise<ParquetFile> => {
+  const metadata = await readFooter(path, source)
+  const schema = checkFooter(metadata, source.size)
+  return fileOf(path, source, { schema, metadata, bytes: source.size, read: source.read, windowBytes: source.windowBytes })
+}
+
+/** Opens a path, an `http(s)` URL or an `s3://` address; checks what the file claims about itself; closes it with the scope. */
 export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const kind = yield* attempt("look at", path, (disk) => disk.kind(path))
-    if (kind === "other") return yield* refuse(path, "notParquet", "this is not a regular file", "check the path")
-    const file = yield* Effect.acquireRelease(
-      attempt("open", path, (disk) => disk.openToRead(path)),
-      (file) => Effect.promise(() => file.close().catch(() => undefined))
-    )
-    const facts = yield* inspect(path, file)
-    const scan = yield* Effect.tryPromise({
-      try: () =>
-        parquetScan({
-          file: asyncBuffer(file),
-          metadata: facts.metadata,
-          compressors,
-          // Bytes that are not declared as text stay bytes.
-          utf8: false,
-          parsers: { stringFromBytes }
-        }),
-      catch: (cause) => damaged(path, reasonOf(cause))
-    })
-    return {
-      path,
-      bytes: file.size,
-      // Some writers leave the footer's own total at 0; the row groups are what is read.
-      rows: facts.rowGroups.reduce((sum, group) => sum + group.rows, 0),
-      ...facts,
-      contentKey: contentKeyOf(path, file, facts.metadata.metadata_length),
-      column: (name) => requireColumn({ path, columns: facts.columns }, name),
-      chunks: (group) => chunksOf(facts.metadata, group),
-      readColumn: (group, column) => decodeColumn(scan, path, group, column),
-      readPieces: (group, column) => columnPieces({ path, metadata: facts.metadata, readWhole: decodeColumn(scan, path, group, column) }, group, column)
-    } satisfies ParquetFile
-  }).pipe(Effect.catchTag("DiskError", (error) => Effect.fail(fromDiskError(path)(error))))
+  Effect.flatMap(Effect.mapError(openSource(path), fromSourceError(path)), (source) =>
+    Effect.tryPromise({
+      try: () => inspect(path, source),
+      catch: (cause) => cause instanceof ParquetError ? cause : explain(path)(cause)
+    }))

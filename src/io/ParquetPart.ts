@@ -19,7 +19,6 @@ import type { ParquetFile, RowGroup } from "./ParquetFile.ts"
 import { type CarriedColumns, footer, footerBytes, keyValuesOf, magic } from "./parquetFooter.ts"
 import { pagesOf } from "./parquetPages.ts"
 import { encodeRun, joinRuns, type Run } from "./parquetRuns.ts"
-import { chunksOf } from "./parquetPieces.ts"
 import { type Column, type ColumnType, elementsOf, type Fields, misfit, parseType } from "./parquetTypes.ts"
 import { openFile } from "./readRange.ts"
 import { readStruct } from "./thrift.ts"
@@ -31,6 +30,10 @@ export interface Carried {
   /** Top-level columns to carry, in this order. */
   readonly columns: ReadonlyArray<string>
 }
+
+/** The chunks of a top-level column in one row group. */
+const chunksOf = ({ metadata }: ParquetFile, group: RowGroup, column: string): ReadonlyArray<ColumnMetaData> =>
+  metadata.row_groups[group.index]!.columns.flatMap(({ meta_data }) => meta_data?.path_in_schema[0] === column ? [meta_data] : [])
 
 /** What a part consists of, besides its rows. */
 export interface PartOptions {

@@ -3,15 +3,24 @@
  *
  * @since 0.1.0
  */
-import { Effect, Stream } from "effect"
-import { type ColumnInfo, requireColumn, requireTextColumn } from "./parquetColumns.ts"
+import { Effect, type Stream } from "effect"
+import type { DecodedArray } from "hyparquet"
+import { type ColumnInfo, requireIds, requireText } from "./parquetColumns.ts"
 import { ParquetError } from "./ParquetError.ts"
-import { open, type ParquetFile, type RowGroup } from "./ParquetFile.ts"
-import { checkStart, files, type Position, startOf } from "./parquetStart.ts"
+import type { ParquetFile } from "./ParquetFile.ts"
+import { allRows, type SourceOptions, type Table } from "./parquetRows.ts"
+import type { Position } from "./parquetStart.ts"
+import { misfit, toIds } from "./tokenIds.ts"
 
 /** One value of a text column and its place. */
 export interface TextRow extends Position {
   readonly text: string
+}
+
+/** The token ids of one row and its place. */
+export interface IdsRow extends Position {
+  /** Each in [0, 2³¹). */
+  readonly ids: Int32Array
 }
 
 /** A condition, what follows from it, and their place. */
@@ -28,18 +37,18 @@ export interface Row extends Position {
 /** What to do with a row whose value is null: fail (and name the row) or leave it out. */
 export type NullPolicy = "fail" | "skip"
 
-interface ReadOptions {
+interface ReadOptions extends SourceOptions {
   /** Default `"fail"`. */
   readonly nulls?: NullPolicy
-  /**
-   * Where to begin instead of at the first row: a row itself ({@link after} gives the one behind a row already seen), or
-   * how many rows to pass over, counted over all files, null rows too.
-   */
-  readonly from?: Position | number
 }
 
 export interface ReadTextOptions extends ReadOptions {
-  /** Name of the text column. */
+  /** Name of the text column, or dotted path of a field: `meta.text`. */
+  readonly column: string
+}
+
+export interface ReadIdsOptions extends ReadOptions {
+  /** Name of the column of lists of whole numbers, or dotted path of a field. */
   readonly column: string
 }
 
@@ -50,100 +59,59 @@ export interface ReadPairOptions extends ReadOptions {
   readonly target: string
 }
 
-export interface ReadRowsOptions {
-  /** Names of top-level columns; all of the first file's when absent. Nulls are passed on as `null`. */
+export interface ReadRowsOptions extends SourceOptions {
+  /** Names or dotted paths; all columns of each file when absent. Nulls are passed on as `null`. */
   readonly columns?: ReadonlyArray<string>
-  /** As in {@link ReadTextOptions}. */
-  readonly from?: Position | number
 }
 
-// One chunk of a stream is run through `map` as a whole: small enough to hold, large enough to be cheap.
-const rowsPerChunk = 128
-
-const nullValue = (file: ParquetFile, column: string, rowGroup: number, row: number) =>
+const nullValue = ({ file, row, rowGroup }: Position, column: ColumnInfo) =>
   new ParquetError({
-    file: file.path,
+    file,
     reason: "nullValue",
     rowGroup,
     row,
-    column,
+    column: column.name,
     detail: "the value is null",
     remedy: `fill it in, or read with nulls: "skip" to leave such rows out`
   })
 
-type ReadGroup<A> = (group: RowGroup, firstRow: number) => Effect.Effect<ReadonlyArray<A>, ParquetError>
-
-const chunks = <A>(rows: ReadonlyArray<A>): Stream.Stream<A> =>
-  Stream.fromArrays(...Array.from(
-    { length: Math.ceil(rows.length / rowsPerChunk) },
-    (_, i) => rows.slice(i * rowsPerChunk, (i + 1) * rowsPerChunk)
-  ))
-
-const fileRows = <A>(
-  path: string,
-  from: Position | undefined,
-  prepare: (file: ParquetFile) => Effect.Effect<ReadGroup<A>, ParquetError>
-): Stream.Stream<A, ParquetError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const file = yield* open(path)
-    if (from !== undefined) yield* checkStart(file, from)
-    const readGroup = yield* prepare(file)
-    const firstRow = from?.row ?? 0
-    const groups = file.rowGroups.filter((group) => group.firstRow + group.rows > firstRow)
-    return Stream.fromIterable(groups, { chunkSize: 1 }).pipe(
-      Stream.flatMap((group) => Stream.unwrap(Effect.map(readGroup(group, Math.max(group.firstRow, firstRow)), chunks)))
-    )
-  }))
-
-const allRows = <A>(
-  pattern: string | ReadonlyArray<string>,
-  from: Position | number | undefined,
-  prepare: (file: ParquetFile) => Effect.Effect<ReadGroup<A>, ParquetError>
-): Stream.Stream<A, ParquetError> =>
-  Stream.unwrap(Effect.map(Effect.flatMap(files(pattern), (found) => startOf(found, from)), (start) =>
-    Stream.fromIterable(start.files, { chunkSize: 1 }).pipe(
-      Stream.flatMap((path) => fileRows(path, path === start.position?.file ? start.position : undefined, prepare))
-    )))
-
-type Texts = ReadonlyArray<string | null | undefined>
-
-/** Rows of text columns: `make` gets one text for each column and the place; a null in any of them is a null row. */
-const textGroup = <A>(
+/** The columns of a file by name or path, each checked to be of one kind. */
+const columnsOf = (
   file: ParquetFile,
+  names: ReadonlyArray<string>,
+  check: (file: ParquetFile, column: ColumnInfo) => Effect.Effect<ColumnInfo, ParquetError>
+) => Effect.forEach(names, (name) => Effect.flatMap(file.column(name), (column) => check(file, column)))
+
+/** Rows whose values are all there: `make` gets them and the place; a null in any of them is a null row. */
+const withoutNulls = <V, A>(
   columns: ReadonlyArray<ColumnInfo>,
   nulls: NullPolicy,
-  make: (texts: ReadonlyArray<string>, place: Position) => A
-): ReadGroup<A> =>
-(group, firstRow) =>
-  Effect.gen(function*() {
-    const data = (yield* Effect.forEach(columns, (column) => file.readColumn(group, column))) as ReadonlyArray<Texts>
-    const rows: Array<A> = []
-    for (let row = firstRow; row < group.firstRow + group.rows; row++) {
-      const texts = data.map((values) => values[row - group.firstRow])
-      const missing = texts.findIndex((text) => typeof text !== "string")
-      if (missing < 0) rows.push(make(texts as Array<string>, { file: file.path, rowGroup: group.index, row }))
-      else if (nulls === "fail") return yield* nullValue(file, columns[missing]!.name, group.index, row)
-    }
-    return rows
-  })
+  make: (values: ReadonlyArray<V>, place: Position) => A
+): Table<A> => ({
+  columns,
+  row: (values: ReadonlyArray<DecodedArray>, index, place) => {
+    const found = values.map((column) => column[index] as V | null)
+    const missing = found.indexOf(null)
+    if (missing < 0) return make(found as ReadonlyArray<V>, place)
+    if (nulls === "fail") throw nullValue(place, columns[missing]!)
+    return undefined
+  }
+})
 
 const textColumns = <A>(
   pattern: string | ReadonlyArray<string>,
   options: ReadOptions,
-  columns: ReadonlyArray<string>,
+  names: ReadonlyArray<string>,
   make: (texts: ReadonlyArray<string>, place: Position) => A
 ): Stream.Stream<A, ParquetError> =>
-  allRows(pattern, options.from, (file) =>
-    Effect.map(
-      Effect.forEach(columns, (column) => requireTextColumn(file, column)),
-      (found) => textGroup(file, found, options.nulls ?? "fail", make)
-    ))
+  allRows(pattern, options, (file) =>
+    Effect.map(columnsOf(file, names, requireText), (columns) => withoutNulls(columns, options.nulls ?? "fail", make)))
 
 /**
  * Reads one text column of one or many files as a stream of texts, in file order.
  *
- * **Details** `pattern` is a path, a folder, a pattern, or several of them. Memory holds one decoded row group at a
- * time. Use {@link readText} where the place of each row matters.
+ * **Details** `pattern` is a path, a folder, a pattern, an `http(s)` URL, an `s3://bucket/prefix/**` pattern, or several
+ * of them. Memory holds a few decoded pages at a time. Use {@link readText} where the place of each row matters.
  *
  * @example
  * ```ts
@@ -174,23 +142,53 @@ export const readPairs = (
     ...place
   }))
 
-const rowsGroup = (file: ParquetFile, columns: ReadonlyArray<ColumnInfo>): ReadGroup<Row> => (group, firstRow) =>
-  Effect.map(Effect.forEach(columns, (column) => file.readColumn(group, column)), (data) => {
-    const rows: Array<Row> = []
-    for (let row = firstRow; row < group.firstRow + group.rows; row++) {
-      const values = Object.fromEntries(columns.map(({ name }, i) => [name, data[i]![row - group.firstRow] ?? null]))
-      rows.push({ values, file: file.path, rowGroup: group.index, row })
-    }
-    return rows
-  })
+const idsOf = (list: ArrayLike<unknown>, column: ColumnInfo, { file, row, rowGroup }: Position): Int32Array => {
+  const ids = toIds(list)
+  if (ids !== undefined) return ids
+  const detail = `the list holds ${String(misfit(list))}, which is no token id`
+  throw new ParquetError({ file, reason: "badRow", rowGroup, row, column: column.name, detail, remedy: "token ids are whole numbers from 0 to 2147483647" })
+}
 
-/** Reads several columns of any type, row by row; a null is `null`, an `int64` a bigint, a list an array. */
+/** Like {@link readIds}, the ids of each row with their place. */
+export const readIdRows = (
+  pattern: string | ReadonlyArray<string>,
+  options: ReadIdsOptions
+): Stream.Stream<IdsRow, ParquetError> =>
+  allRows(pattern, options, (file) =>
+    Effect.map(columnsOf(file, [options.column], requireIds), (columns) =>
+      withoutNulls<ArrayLike<unknown>, IdsRow>(columns, options.nulls ?? "fail", ([list], place) =>
+        ({ ids: idsOf(list!, columns[0]!, place), ...place }))))
+
+/**
+ * Reads one column of token-id lists (`list<int32>`, `list<int64>`, …) as a stream of ids, in file order: texts that were
+ * tokenised before skip the tokenizer. An element that is null or not in [0, 2³¹) fails, naming the row.
+ */
+export const readIds = (
+  pattern: string | ReadonlyArray<string>,
+  options: ReadIdsOptions
+): Stream.Stream<Int32Array, ParquetError> =>
+  allRows(pattern, options, (file) =>
+    Effect.map(columnsOf(file, [options.column], requireIds), (columns) =>
+      withoutNulls<ArrayLike<unknown>, Int32Array>(columns, options.nulls ?? "fail", ([list], place) => idsOf(list!, columns[0]!, place))))
+
+/** A list as an array, whatever it was decoded to; bytes stay bytes. */
+const plain = (value: unknown): unknown =>
+  ArrayBuffer.isView(value) && !(value instanceof Uint8Array) ? Array.from(value as unknown as ArrayLike<unknown>) : value
+
+const rowTable = (columns: ReadonlyArray<ColumnInfo>): Table<Row> => ({
+  columns,
+  row: (data, index, place) => ({ values: Object.fromEntries(columns.map(({ name }, i) => [name, plain(data[i]![index])])), ...place })
+})
+
+/**
+ * Reads several columns of any type, row by row; only their column chunks are fetched.
+ *
+ * **Details** A null is `null`, an `int64` a bigint, a decimal its exact digits as a string, a date a `Date`, a moment a
+ * {@link Timestamp}, a list an array, a struct an object, a map an array of `[key, value]` pairs.
+ */
 export const readRows = (
   pattern: string | ReadonlyArray<string>,
   options: ReadRowsOptions = {}
 ): Stream.Stream<Row, ParquetError> =>
-  allRows(pattern, options.from, (file) =>
-    Effect.map(
-      Effect.forEach(options.columns ?? file.columns.map((column) => column.name), (name) => requireColumn(file, name)),
-      (columns) => rowsGroup(file, columns)
-    ))
+  allRows(pattern, options, (file) =>
+    Effect.map(options.columns === undefined ? Effect.succeed(file.columns) : Effect.forEach(options.columns, (name) => file.column(name)), rowTable))

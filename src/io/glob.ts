@@ -1,11 +1,15 @@
 /**
- * Finding input files: a path, a folder, or a pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}`.
+ * Finding input files: a path, a folder, or a pattern with `*`, `**`, `?`, `[a-z]` and `{a,b}`, on disk or in a store.
  *
  * @since 0.1.0
  */
 import { Effect } from "effect"
 import { join } from "node:path"
 import { attempt, type DiskError } from "./Disk.ts"
+import { isHttp } from "./source/ByteSource.ts"
+import { Remote } from "./source/Remote.ts"
+import { isS3, listKeys, parseS3 } from "./source/s3.ts"
+import type { SourceError } from "./source/SourceError.ts"
 
 const isPattern = (part: string) => /[*?[\]{}]/.test(part)
 
@@ -83,12 +87,50 @@ const expandOne = (pattern: string) => {
   return walk(rooted ? "/" : "", pattern.split("/").filter((part) => part !== ""))
 }
 
+/** The regular expression of a whole key; `**` stands for any folders, none too. */
+const keyRegExp = (pattern: string): RegExp => {
+  const segments = pattern.split("/")
+  const body = segments.map((segment, i) => {
+    const isLast = i === segments.length - 1
+    if (segment === "**") return isLast ? ".+" : "(?:[^/]+/)*"
+    return segmentRegExp(segment).source.slice(1, -1) + (isLast ? "" : "/")
+  })
+  return new RegExp(`^${body.join("")}$`, "u")
+}
+
+const literalPrefix = (pattern: string): string => /^[^*?[\]{}]*/.exec(pattern)![0]
+
+const keysOf = (path: string, bucket: string, prefix: string) =>
+  Effect.flatMap(Remote, (remote) => listKeys(path, { bucket, key: prefix }, remote))
+
+const below = (key: string, folder: string, suffix: string): boolean =>
+  key.startsWith(folder) && key.endsWith(suffix) && !key.slice(folder.length).split("/").some(isHidden)
+
+/** The objects that an `s3://` address names: a key, all below a prefix, or those that a pattern fits. */
+const expandS3 = (pattern: string, suffix: string): Effect.Effect<ReadonlyArray<string>, SourceError> =>
+  Effect.gen(function*() {
+    const { bucket, key } = parseS3(pattern)
+    const listed = yield* keysOf(pattern, bucket, literalPrefix(key))
+    const addresses = (keys: ReadonlyArray<string>) => keys.map((found) => `s3://${bucket}/${found}`)
+    if (listed.includes(key)) return [pattern]
+    const folder = key === "" || key.endsWith("/") ? key : `${key}/`
+    if (!isPattern(key)) return addresses(listed.filter((found) => below(found, folder, suffix)))
+    const fits = expandBraces(key).map(keyRegExp)
+    return addresses(listed.filter((found) => !found.endsWith("/") && fits.some((one) => one.test(found))))
+  })
+
 /**
  * The files that one path, folder or pattern names, sorted by path, each once.
  *
- * A path that exists is taken literally, even if it contains `[` or `*`; a folder means every `suffix` file below it.
+ * A path that exists is taken literally, even if it contains `[` or `*`; a folder, or a prefix of a store, means every
+ * `suffix` file below it. An `http(s)` URL names one file: web servers have no listing.
  */
-export const expand = (pattern: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
+export const expand = (pattern: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError | SourceError> => {
+  if (isHttp(pattern)) return Effect.succeed([pattern])
+  return isS3(pattern) ? expandS3(pattern, suffix) : expandDisk(pattern, suffix)
+}
+
+const expandDisk = (pattern: string, suffix: string): Effect.Effect<ReadonlyArray<string>, DiskError> =>
   Effect.gen(function*() {
     const kind = yield* attempt("look at", pattern, (disk) => disk.kind(pattern))
     if (kind === "file" || kind === "other") return [pattern]

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { expand } from "./glob.ts"
-import { fromDiskError, ParquetError } from "./ParquetError.ts"
+import { fromDiskError, fromSourceError, ParquetError } from "./ParquetError.ts"
 import { open, type ParquetFile } from "./ParquetFile.ts"
 
 /** Where a row stands: `row` counts from 0 within the file, over all row groups. */
@@ -26,7 +26,7 @@ export const after = (position: Position): Position => ({
 export const files = (pattern: string | ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, ParquetError> => {
   const patterns = typeof pattern === "string" ? [pattern] : pattern
   return Effect.forEach(patterns, (one) =>
-    Effect.mapError(expand(one, ".parquet"), fromDiskError(one)).pipe(
+    Effect.mapError(expand(one, ".parquet"), (error) => error._tag === "DiskError" ? fromDiskError(one)(error) : fromSourceError(one)(error)).pipe(
       Effect.filterOrFail((found) => found.length > 0, () => noFiles(one))
     )).pipe(
       Effect.map((found) => [...new Set(found.flat())]),

@@ -76,7 +76,7 @@ const clash = (path: string, name: string) =>
 const checkColumns = Effect.fnUntraced(function*(request: InferenceRequest, { base, files }: Inputs, work: Work) {
   for (const { name } of files) {
     const file = yield* Effect.scoped(Parquet.open(join(base, name)))
-    yield* Parquet.requireTextColumn(file, request.column ?? "")
+    yield* Effect.flatMap(Parquet.requireColumn(file, request.column ?? ""), (column) => Parquet.requireText(file, column))
     const taken = (yield* carriedColumns(request, file)).find((column) => Object.hasOwn(work.schema, column))
     if (taken !== undefined) return yield* clash(file.path, taken)
   }

@@ -67,18 +67,22 @@ const textRows = (file: Parquet.ParquetFile, group: Parquet.RowGroup, column: Pa
 const changed = (path: string, detail: string) =>
   new InferenceError({ reason: "changed", where: path, detail, remedy: "Put the file back as it was, or start over with --fresh" })
 
+/** A part carries whole columns: of a field in a struct, the struct. */
+const topLevel = ({ path }: Parquet.ColumnInfo): string => path[0]!
+
 /** The columns that a part carries: those asked for, else all. */
-export const carriedColumns = ({ columns }: InferenceRequest, file: Pick<Parquet.ParquetFile, "columns" | "path">) =>
+export const carriedColumns = ({ columns }: InferenceRequest, file: Pick<Parquet.ParquetFile, "columns" | "path" | "tree">) =>
   columns === undefined
     ? Effect.succeed(file.columns.map(({ name }) => name))
-    : Effect.forEach(columns, (name) => Effect.map(Parquet.requireColumn(file, name), (column) => column.name))
+    : Effect.forEach(columns, (name) => Effect.map(Parquet.requireColumn(file, name), topLevel))
 
 /** The columns that a unit's part is made from: those it carries, and the one that is read. */
 export const usedColumns = Effect.fnUntraced(function*({ base, request }: Pick<UnitContext, "base" | "request">, unit: Unit) {
   const path = join(base, unit.input)
   const file = yield* Parquet.open(path)
   if ((yield* file.contentKey) !== unit.contentKey) return yield* changed(path, "the file has changed since the inference began")
-  const columns = new Set([request.column ?? "", ...yield* carriedColumns(request, file)])
+  const read = request.column === undefined ? [] : [topLevel(yield* Parquet.requireColumn(file, request.column))]
+  const columns = new Set([...read, ...yield* carriedColumns(request, file)])
   return { file, group: file.rowGroups[unit.rowGroup]!, columns: [...columns] } satisfies Parquet.Carried
 })
 
@@ -86,7 +90,7 @@ const openSource = Effect.fnUntraced(function*(context: UnitContext, unit: Unit)
   if (unit.input === "") return generated(unit)
   const used = yield* usedColumns(context, unit)
   const { file, group } = used
-  const column = yield* Parquet.requireTextColumn(file, context.request.column ?? "")
+  const column = yield* Effect.flatMap(Parquet.requireColumn(file, context.request.column ?? ""), (found) => Parquet.requireText(file, found))
   return {
     rows: textRows(file, group, column),
     carried: { file, group, columns: yield* carriedColumns(context.request, file) },
