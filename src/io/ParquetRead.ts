@@ -82,19 +82,34 @@ const columnsOf = (
   check: (file: ParquetFile, column: ColumnInfo) => Effect.Effect<ColumnInfo, ParquetError>
 ) => Effect.forEach(names, (name) => Effect.flatMap(file.column(name), (column) => check(file, column)))
 
-/** Rows whose values are all there: `make` gets them and the place; a null in any of them is a null row. */
-const withoutNulls = <V, A>(
-  columns: ReadonlyArray<ColumnInfo>,
-  nulls: NullPolicy,
-  make: (values: ReadonlyArray<V>, place: Position) => A
-): Table<A> => ({
+type MakeRow<V, A> = (values: ReadonlyArray<V>, placeAt: (index: number) => Position, index: number) => A
+
+/** Rows whose values are all there; a null in any of them is a null row. */
+const withoutNulls = <V, A>(columns: ReadonlyArray<ColumnInfo>, nulls: NullPolicy, make: MakeRow<V, A>): Table<A> => ({
   columns,
-  row: (values: ReadonlyArray<DecodedArray>, index, place) => {
-    const found = values.map((column) => column[index] as V | null)
-    const missing = found.indexOf(null)
-    if (missing < 0) return make(found as ReadonlyArray<V>, place)
-    if (nulls === "fail") throw nullValue(place, columns[missing]!)
-    return undefined
+  rows: (values: ReadonlyArray<DecodedArray>, from, placeAt, count) => {
+    const rows: Array<A> = []
+    for (let index = from; index < count; index++) {
+      const found = values.map((column) => column[index] as V | null)
+      const missing = found.indexOf(null)
+      if (missing < 0) rows.push(make(found as ReadonlyArray<V>, placeAt, index))
+      else if (nulls === "fail") throw nullValue(placeAt(index), columns[missing]!)
+    }
+    return rows
+  }
+})
+
+/** The same of one column whose rows are its values: nothing is made for a row. */
+const presentValues = <V, A>(column: ColumnInfo, nulls: NullPolicy, valueOf: (value: V, placeAt: (index: number) => Position, index: number) => A): Table<A> => ({
+  columns: [column],
+  rows: ([values]: ReadonlyArray<DecodedArray>, from, placeAt, count) => {
+    const rows: Array<A> = []
+    for (let index = from; index < count; index++) {
+      const value = values![index] as V | null
+      if (value !== null) rows.push(valueOf(value, placeAt, index))
+      else if (nulls === "fail") throw nullValue(placeAt(index), column)
+    }
+    return rows
   }
 })
 
@@ -102,7 +117,7 @@ const textColumns = <A>(
   pattern: string | ReadonlyArray<string>,
   options: ReadOptions,
   names: ReadonlyArray<string>,
-  make: (texts: ReadonlyArray<string>, place: Position) => A
+  make: MakeRow<string, A>
 ): Stream.Stream<A, ParquetError> =>
   allRows(pattern, options, (file) =>
     Effect.map(columnsOf(file, names, requireText), (columns) => withoutNulls(columns, options.nulls ?? "fail", make)))
@@ -122,29 +137,32 @@ export const read = (
   pattern: string | ReadonlyArray<string>,
   options: ReadTextOptions
 ): Stream.Stream<string, ParquetError> =>
-  textColumns(pattern, options, [options.column], ([text]) => text!)
+  allRows(pattern, options, (file) =>
+    Effect.map(columnsOf(file, [options.column], requireText), ([column]) =>
+      presentValues(column!, options.nulls ?? "fail", (text: string) => text)))
 
 /** Like {@link read}, each text with its place; `from: after(row)` goes on exactly behind a row already seen. */
 export const readText = (
   pattern: string | ReadonlyArray<string>,
   options: ReadTextOptions
 ): Stream.Stream<TextRow, ParquetError> =>
-  textColumns(pattern, options, [options.column], ([text], place) => ({ text: text!, ...place }))
+  textColumns(pattern, options, [options.column], ([text], placeAt, index) => ({ text: text!, ...placeAt(index) }))
 
 /** Reads two text columns side by side: a condition and what follows from it, with their place. */
 export const readPairs = (
   pattern: string | ReadonlyArray<string>,
   options: ReadPairOptions
 ): Stream.Stream<PairRow, ParquetError> =>
-  textColumns(pattern, options, [options.condition, options.target], ([condition, target], place) => ({
+  textColumns(pattern, options, [options.condition, options.target], ([condition, target], placeAt, index) => ({
     condition: condition!,
     target: target!,
-    ...place
+    ...placeAt(index)
   }))
 
-const idsOf = (list: ArrayLike<unknown>, column: ColumnInfo, { file, row, rowGroup }: Position): Int32Array => {
+const idsOf = (column: ColumnInfo) => (list: ArrayLike<unknown>, placeAt: (index: number) => Position, index: number): Int32Array => {
   const ids = toIds(list)
   if (ids !== undefined) return ids
+  const { file, row, rowGroup } = placeAt(index)
   const detail = `the list holds ${String(misfit(list))}, which is no token id`
   throw new ParquetError({ file, reason: "badRow", rowGroup, row, column: column.name, detail, remedy: "token ids are whole numbers from 0 to 2147483647" })
 }
@@ -155,9 +173,11 @@ export const readIdRows = (
   options: ReadIdsOptions
 ): Stream.Stream<IdsRow, ParquetError> =>
   allRows(pattern, options, (file) =>
-    Effect.map(columnsOf(file, [options.column], requireIds), (columns) =>
-      withoutNulls<ArrayLike<unknown>, IdsRow>(columns, options.nulls ?? "fail", ([list], place) =>
-        ({ ids: idsOf(list!, columns[0]!, place), ...place }))))
+    Effect.map(columnsOf(file, [options.column], requireIds), ([column]) => {
+      const ids = idsOf(column!)
+      return presentValues(column!, options.nulls ?? "fail", (list: ArrayLike<unknown>, placeAt, index): IdsRow =>
+        ({ ids: ids(list, placeAt, index), ...placeAt(index) }))
+    }))
 
 /**
  * Reads one column of token-id lists (`list<int32>`, `list<int64>`, …) as a stream of ids, in file order: texts that were
@@ -168,8 +188,7 @@ export const readIds = (
   options: ReadIdsOptions
 ): Stream.Stream<Int32Array, ParquetError> =>
   allRows(pattern, options, (file) =>
-    Effect.map(columnsOf(file, [options.column], requireIds), (columns) =>
-      withoutNulls<ArrayLike<unknown>, Int32Array>(columns, options.nulls ?? "fail", ([list], place) => idsOf(list!, columns[0]!, place))))
+    Effect.map(columnsOf(file, [options.column], requireIds), ([column]) => presentValues(column!, options.nulls ?? "fail", idsOf(column!))))
 
 /** A list as an array, whatever it was decoded to; bytes stay bytes. */
 const plain = (value: unknown): unknown =>
@@ -177,7 +196,10 @@ const plain = (value: unknown): unknown =>
 
 const rowTable = (columns: ReadonlyArray<ColumnInfo>): Table<Row> => ({
   columns,
-  row: (data, index, place) => ({ values: Object.fromEntries(columns.map(({ name }, i) => [name, plain(data[i]![index])])), ...place })
+  rows: (data, from, placeAt, count) => Array.from({ length: Math.max(0, count - from) }, (_, k) => {
+    const index = from + k
+    return { values: Object.fromEntries(columns.map(({ name }, i) => [name, plain(data[i]![index])])), ...placeAt(index) }
+  })
 })
 
 /**

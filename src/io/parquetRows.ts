@@ -24,11 +24,14 @@ export interface SourceOptions {
   readonly onError?: (error: ParquetError) => Effect.Effect<void>
 }
 
-/** How rows are made: of which columns, and what row `index` of their values becomes; `undefined` leaves it out. */
+/** How rows are made. */
 export interface Table<A> {
   readonly columns: ReadonlyArray<ColumnInfo>
-  /** Throws a {@link ParquetError}. */
-  readonly row: (values: ReadonlyArray<DecodedArray>, index: number, place: Position) => A | undefined
+  /**
+   * The rows from index `from` on of the columns' values; `placeAt` gives an index its place. A row may be left out.
+   * Throws a {@link ParquetError}.
+   */
+  readonly rows: (values: ReadonlyArray<DecodedArray>, from: number, placeAt: (index: number) => Position, count: number) => ReadonlyArray<A>
 }
 
 type Prepare<A> = (file: ParquetFile) => Effect.Effect<Table<A>, ParquetError>
@@ -57,13 +60,8 @@ const piecesOf = (file: ParquetFile, group: RowGroup, columns: ReadonlyArray<Col
 const rowsOf = <A>(file: ParquetFile, group: RowGroup, firstRow: number, begin: number, values: ReadonlyArray<DecodedArray>, table: Table<A>) =>
   Effect.try({
     try: () => {
-      const rows: Array<A> = []
-      const count = values[0]?.length ?? group.rows
-      for (let i = Math.max(0, firstRow - begin); i < count; i++) {
-        const row = table.row(values, i, { file: file.path, rowGroup: group.index, row: begin + i })
-        if (row !== undefined) rows.push(row)
-      }
-      return rows
+      const placeAt = (index: number): Position => ({ file: file.path, rowGroup: group.index, row: begin + index })
+      return table.rows(values, Math.max(0, firstRow - begin), placeAt, values[0]?.length ?? group.rows)
     },
     catch: (cause) => cause
   }).pipe(Effect.catch((cause) => cause instanceof ParquetError ? Effect.fail(cause) : Effect.die(cause)))
