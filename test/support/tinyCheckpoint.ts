@@ -31,7 +31,7 @@ const noisy = (tensor: HostTensor): HostTensor => {
 
 const asFloats = (tensors: ReadonlyArray<HostTensor>) => tensors.map((tensor) => ({ ...tensor, dtype: "F32" as const }))
 
-/** Writes `encoder/` and `run/` into `folder`; the path of the run. Its answers are words of the first 300 pieces. */
+/** Writes `encoder/` and `run/` into `folder`; the path of the run. */
 export const writeTinyCheckpoint = Effect.fnUntraced(function*(folder: string, step = 1) {
   yield* Effect.promise(() => mkdir(join(folder, "encoder"), { recursive: true }))
   yield* Effect.promise(() => writeFile(join(folder, "encoder", "config.json"), JSON.stringify(encoder)))
@@ -39,7 +39,7 @@ export const writeTinyCheckpoint = Effect.fnUntraced(function*(folder: string, s
   const directory = join(folder, "run")
   const run = yield* RunConfig.decode({
     seed: 1,
-    model: { hidden: 16, depth: 1, heads: 2, textWidth: 8, bottleneck: 4, length: 16, vocabulary: 300, timeTokens: 1, selfConditionScaleTokens: 1, modeTokens: 1 },
+    model: { hidden: 16, depth: 1, heads: 2, textWidth: 8, bottleneck: 4, length: 16, vocabulary: 32_100, timeTokens: 1, selfConditionScaleTokens: 1, modeTokens: 1 },
     encoder: { path: join(folder, "encoder"), latentStandardDeviation: 1 },
     data: { train: "none.parquet", condition: { maximum: 8 } },
     optimizer: { steps: 1, warmupSteps: 0, learningRate: 0.01 },
