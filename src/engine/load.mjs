@@ -49,7 +49,7 @@ export const load = (tf = resolveTensorFlowJs(), installed = locate()) => {
   try {
     const open = () => createRequire(import.meta.url)(installed.binding)
     const binding = quiet ? hushed(installed.hush, open) : open()
-    register(tf, binding, installed.javascript)
+    register(tf, binding, installed.javascript, threads)
     loaded = { version: binding.TF_Version, gpu: binding.isUsingGpuDevice(), threads, installed }
     return loaded
   } catch (error) {
@@ -98,17 +98,26 @@ const utilForKernels = {
 /** The protocol messages serve summaries alone, which this package does not write. */
 const noMessages = {}
 
+/** TEMP @param {number} threads */
+const registerKernels = (threads) => {
+  if (process.env["ELF_STREAMS_KERNELS"] === "0") return false
+  createRequire(import.meta.url)("/tmp/elf_kernels.node").register(threads)
+  return true
+}
+
 /**
  * @param {TensorFlowJs} tf
  * @param {any} binding
  * @param {string} javascript
+ * @param {number} threads
  */
-const register = (tf, binding, javascript) => {
+const register = (tf, binding, javascript, threads) => {
   /** @type {Readonly<Record<string, unknown>>} */
   const packages = { "@tensorflow/tfjs": tf, "@tensorflow/tfjs-core": tf, util: utilForKernels, os, "./proto/api_pb": noMessages }
   const require = moduleLoader((request) => packages[request])
   attachMethods(tf)
   const { NodeJSKernelBackend } = require(join(javascript, "dist", "nodejs_kernel_backend.js"))
   require(join(javascript, "dist", "register_all_kernels.js"))
-  tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "tensorflow"), priority)
+  const elfKernels = !binding.isUsingGpuDevice() && registerKernels(threads)
+  tf.registerBackend("tensorflow", () => Object.assign(new NodeJSKernelBackend(binding, "tensorflow"), { elfKernels }), priority)
 }
