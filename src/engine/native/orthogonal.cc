@@ -18,7 +18,10 @@ constexpr int kLanes = 8, kRows = 6;
 #endif
 constexpr int kColumns = 2 * kLanes;
 // Products are summed over this many terms at once: a packed panel of them stays in the second-level cache.
-constexpr int64_t kDepth = 768;
+constexpr int64_t kDepth = 256;
+
+// Panels of the left factor that are used one after the other with one of the right: they stay in that cache too.
+constexpr int64_t kPanels = 192 / kRows;
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
 
@@ -105,8 +108,10 @@ struct Product {
 void Compute(const Product &p) {
   const int64_t rowPanels = Ceiling(p.size, kRows), columnPanels = Ceiling(p.size, kColumns);
   std::vector<std::pair<int32_t, int32_t>> tiles;
-  for (int64_t column = 0; column < columnPanels; column++)
-    for (int64_t row = 0; row < rowPanels && row * kRows < (column + 1) * kColumns; row++) tiles.emplace_back(row, column);
+  for (int64_t begin = 0; begin < rowPanels; begin += kPanels)
+    for (int64_t column = begin * kRows / kColumns; column < columnPanels; column++)
+      for (int64_t row = begin; row < std::min(rowPanels, begin + kPanels) && row * kRows < (column + 1) * kColumns; row++)
+        tiles.emplace_back(row, column);
   const int64_t depth = std::min(kDepth, p.terms);
   const int64_t leftSize = rowPanels * kRows * depth, rightSize = columnPanels * kColumns * depth, tileCount = tiles.size();
   // Not vectors: what is packed need not be zero before.
