@@ -27,7 +27,7 @@ void CrossEntropy(Run &run) {
   const float *bias = run.Input(1), *weights = run.Input(3);
   const int32_t *targets = run.Input<int32_t>(2);
   const int64_t width = run.Size(1), rows = run.Size(2), blocks = (rows + kBlock - 1) / kBlock;
-  Run::Require(run.Size(0) == rows * width && run.Size(3) == rows, "the logits do not fit bias and targets");
+  Run::Require(width > 0 && run.Size(0) == rows * width && run.Size(3) == rows, "the logits do not fit bias and targets");
   for (int64_t row = 0; row < rows; row++) Run::Require(targets[row] >= 0 && targets[row] < width, "a target is no token of the vocabulary");
   float *losses = run.Output(0, {rows}), *dbias = run.Output(1, {width});
   std::vector<float> partial(blocks * width);
@@ -60,7 +60,9 @@ void CrossEntropy(Run &run) {
 // logits [rows, V], bias [V] → the first most likely token of each row
 void MostLikely(Run &run) {
   const float *logits = run.Input(0), *bias = run.Input(1);
-  const int64_t width = run.Size(1), rows = run.Size(0) / width;
+  const int64_t width = run.Size(1);
+  Run::Require(width > 0 && run.Axis(0, -1) == width, "the bias is not as long as a row");
+  const int64_t rows = run.Size(0) / width;
   int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
   Parallel(rows, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {

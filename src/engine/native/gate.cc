@@ -13,7 +13,9 @@ constexpr int64_t kBlock = 32;
 // x [rows, 2·inner], bias [2·inner] → y [rows, inner]
 void Forward(Run &run) {
   const float *x = run.Input(0), *bias = run.Input(1);
-  const int64_t width = run.Size(1), inner = width / 2, rows = run.Size(0) / width;
+  const int64_t width = run.Size(1), inner = width / 2;
+  Run::Require(inner > 0 && width % 2 == 0 && run.Axis(0, -1) == width, "the bias is not as long as a row of two halves");
+  const int64_t rows = run.Size(0) / width;
   float *y = run.Output(0, {rows, inner});
   Parallel(rows, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
@@ -31,7 +33,9 @@ void Forward(Run &run) {
 // dy [rows, inner], x [rows, 2·inner], bias → dx [rows, 2·inner], dbias [2·inner]
 void Backward(Run &run) {
   const float *dy = run.Input(0), *x = run.Input(1), *bias = run.Input(2);
-  const int64_t width = run.Size(2), inner = width / 2, rows = run.Size(1) / width, blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t width = run.Size(2), inner = width / 2;
+  Run::Require(inner > 0 && width % 2 == 0 && run.Axis(1, -1) == width && 2 * run.Size(0) == run.Size(1), "x, its gate's gradient and the bias do not fit each other");
+  const int64_t rows = run.Size(1) / width, blocks = (rows + kBlock - 1) / kBlock;
   float *dx = run.OutputLike(0, 1), *dbias = run.Output(1, {width});
   std::vector<float> partial(blocks * width);
   Parallel(blocks, 1, [&](int64_t first, int64_t last) {

@@ -26,9 +26,12 @@ struct Shape {
 
 Shape ShapeOf(Run &run, int product, int table) {
   const int64_t size = run.Axis(table, -1), positions = run.Axis(table, 0), width = run.Axis(product, -1);
-  Run::Require(size <= kWidest && size % 2 == 0 && width % (3 * size) == 0, "the product does not split into heads");
+  Run::Require(size > 0 && size <= kWidest && size % 2 == 0 && width > 0 && width % (3 * size) == 0, "the product does not split into heads");
   const int64_t rows = run.Size(product) / width;
-  Run::Require(rows % positions == 0, "the product does not split into sequences");
+  Run::Require(positions > 0 && rows % positions == 0, "the product does not split into sequences");
+  Run::Require(run.Size(product + 1) == width, "the bias is not as long as a row of the product");
+  for (int weight : {product + 2, product + 3}) Run::Require(run.Size(weight) == size, "a weight is not as long as a head");
+  for (int angles : {table, table + 1}) Run::Require(run.Size(angles) == positions * size, "the tables of rotations differ in size");
   return {rows, positions, width / (3 * size), size};
 }
 
@@ -81,6 +84,8 @@ void Backward(Run &run) {
   const Shape shape = ShapeOf(run, 3, 7);
   const float *upstream[] = {run.Input(0), run.Input(1), run.Input(2)}, *product = run.Input(3), *bias = run.Input(4);
   const float *weights[] = {run.Input(5), run.Input(6)}, *cos = run.Input(7), *sin = run.Input(8), *inverse = run.Input(9);
+  for (int part = 0; part < 3; part++) Run::Require(3 * run.Size(part) == run.Size(3), "a gradient has another size than the heads");
+  Run::Require(run.Size(9) == shape.rows * 2 * shape.heads, "the inverse norms do not fit the heads");
   const int64_t size = shape.size, heads = shape.heads, width = shape.width(), blocks = (shape.rows + kBlock - 1) / kBlock;
   float *dproduct = run.OutputLike(0, 3), *dbias = run.Output(1, {width});
   float *dweights[] = {run.Output(2, {size}), run.Output(3, {size})};

@@ -1,4 +1,4 @@
-// The addon: registers the kernels with the libtensorflow of this process, once, and draws random numbers.
+// The addon: registers the kernels with the libtensorflow of this process, once.
 #include "kernels.h"
 
 #include <malloc.h>

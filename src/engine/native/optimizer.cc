@@ -38,9 +38,9 @@ void Squares(Run &run) {
 // momentum (changed), gradient, c [4] → direction, Σ direction²
 // momentum ← c₀·momentum + c₁·gradient; direction = c₂·momentum + c₃·gradient
 void Momentum(Run &run) {
+  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 4, "momentum and gradient differ in size");
   float *momentum = run.Input(0), *direction = run.OutputLike(0, 1);
   const float *gradient = run.Input(1), *c = run.Input(2);
-  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 4, "momentum and gradient differ in size");
   run.Output(1, {})[0] = static_cast<float>(SumOverBlocks(run.Size(1), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       momentum[i] = c[0] * momentum[i] + c[1] * gradient[i];
@@ -53,8 +53,8 @@ void Momentum(Run &run) {
 // value (changed), direction, c [1]: value ← value − c₀·direction
 void Subtract(Run &run) {
   float *value = run.Input(0);
+  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 1, "value and direction differ in size");
   const float *direction = run.Input(1), step = run.Input(2)[0];
-  Run::Require(run.Size(0) == run.Size(1), "value and direction differ in size");
   Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) value[i] -= step * direction[i];
   });
@@ -82,8 +82,8 @@ void Adam(Run &run) {
 // average (changed), value, c [1]: average ← average + c₀·(value − average)
 void Average(Run &run) {
   float *average = run.Input(0);
+  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 1, "average and value differ in size");
   const float *value = run.Input(1), share = run.Input(2)[0];
-  Run::Require(run.Size(0) == run.Size(1), "average and value differ in size");
   Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) average[i] += share * (value[i] - average[i]);
   });

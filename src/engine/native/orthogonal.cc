@@ -147,6 +147,7 @@ void Symmetric(Run &run) {
   p.size = run.Axis(0, turned ? -2 : -1);
   p.terms = run.Axis(0, turned ? -1 : -2);
   p.count = run.Size(3) / 3;
+  Run::Require(p.count > 0 && 3 * p.count == run.Size(3) && p.size > 0 && p.terms > 0, "there is nothing to multiply, or not three coefficients each");
   Run::Require(run.Size(0) == p.count * p.size * p.terms && run.Size(1) == run.Size(0), "the factors differ in size");
   p.left = run.Input(0);
   p.right = run.Input(1);

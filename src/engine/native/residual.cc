@@ -12,8 +12,10 @@ constexpr int64_t kBlock = 64;
 // x [rows, width], product [rows, width], bias [width] → x + product + bias
 void Forward(Run &run) {
   const float *x = run.Input(0), *product = run.Input(1), *bias = run.Input(2);
-  const int64_t width = run.Size(2), rows = run.Size(0) / width;
+  const int64_t width = run.Size(2);
   Run::Require(run.Size(0) == run.Size(1), "the product has another shape than the stream");
+  Run::Require(width > 0 && run.Axis(0, -1) == width, "the bias is not as long as a row");
+  const int64_t rows = run.Size(0) / width;
   float *y = run.OutputLike(0, 0);
   Parallel(rows, 32, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
@@ -23,10 +25,12 @@ void Forward(Run &run) {
   });
 }
 
-// x [rows, width], like [width] → Σ over rows [width]
+// x [rows, width] → Σ over rows [width]
 void ColumnSum(Run &run) {
   const float *x = run.Input(0);
-  const int64_t width = run.Axis(0, -1), rows = run.Size(0) / width, blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t width = run.Axis(0, -1);
+  Run::Require(width > 0, "the rows are empty");
+  const int64_t rows = run.Size(0) / width, blocks = (rows + kBlock - 1) / kBlock;
   float *sum = run.Output(0, {width});
   std::vector<float> partial(blocks * width);
   Parallel(blocks, 1, [&](int64_t first, int64_t last) {

@@ -22,8 +22,9 @@ float SumOfSquares(const float *x, int64_t width) {
 // x, weight → y, inverse
 void Forward(Run &run) {
   const float *x = run.Input(0), *weight = run.Input(1);
-  const int64_t width = run.Size(1), rows = run.Size(0) / width;
-  Run::Require(run.Axis(0, -1) == width, "the weight is not as long as a row");
+  const int64_t width = run.Size(1);
+  Run::Require(width > 0 && run.Axis(0, -1) == width, "the weight is not as long as a row");
+  const int64_t rows = run.Size(0) / width;
   float *y = run.OutputLike(0, 0), *inverse = run.Output(1, {rows});
   Parallel(rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
@@ -40,6 +41,7 @@ void Forward(Run &run) {
 void Backward(Run &run) {
   const float *dy = run.Input(0), *x = run.Input(1), *weight = run.Input(2), *inverse = run.Input(3);
   const int64_t width = run.Size(2), rows = run.Size(3), blocks = (rows + kBlock - 1) / kBlock;
+  Run::Require(width > 0 && run.Size(1) == rows * width && run.Size(0) == run.Size(1), "x, its gradient, weight and inverse do not fit each other");
   float *dx = run.OutputLike(0, 0), *dweight = run.Output(1, {width});
   std::vector<float> partial(blocks * width);
   Parallel(blocks, 1, [&](int64_t first, int64_t last) {

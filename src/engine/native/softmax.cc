@@ -32,6 +32,7 @@ void Forward(Run &run) {
 void Backward(Run &run) {
   const float *dy = run.Input(0), *y = run.Input(1);
   const int64_t width = run.Axis(1, -1), rows = width == 0 ? 0 : run.Size(1) / width;
+  Run::Require(run.Size(0) == run.Size(1), "the gradient has another shape than the softmax");
   float *dx = run.OutputLike(0, 1);
   Parallel(rows, 32, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
