@@ -54,16 +54,18 @@ export const compileKernels = async ({ log, work, libtensorflow, ...tools }) => 
 }
 
 /**
- * The variant that runs with an engine: the best of this processor's, unless `ELF_STREAMS_KERNELS` is 0.
+ * The variant that runs with an engine: the best of this processor's. `ELF_STREAMS_KERNELS` takes none with 0, and with v3
+ * none better than that.
  *
  * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
  * @returns {{ readonly variant: Variant, readonly path: string } | undefined}
  */
 export const kernelsOf = ({ binding }) => {
-  if (process.env["ELF_STREAMS_KERNELS"] === "0") return undefined
+  const named = process.env["ELF_STREAMS_KERNELS"]
   const best = processorVariant()
-  if (best === undefined) return undefined
+  if (named === "0" || best === undefined) return undefined
   return variants.slice(variants.indexOf(best))
+    .filter((variant) => named !== "v3" || variant === named)
     .map((variant) => ({ variant, path: join(dirname(binding), fileName(variant)) }))
     .find(({ path }) => existsSync(path))
 }

@@ -60,7 +60,8 @@ const native = (run: RunKernel, { cos, sin }: RopeTable, shape: AttentionShape, 
     const [weights] = run("ElfSoftmax", [bias === undefined ? scores : tf.add(scores, bias)], 1) as [tf.Tensor4D]
     save([...inputs, inverse, query, key, value, weights])
     const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
-      const [query, key, value, weights] = saved.splice(5) as [...QueryKeyValue, tf.Tensor4D]
+      // Saved tensors are released off the list itself, so nothing may be taken out of it.
+      const [query, key, value, weights] = saved.slice(5) as [...QueryKeyValue, tf.Tensor4D]
       const upstream = splitHeads(dy as tf.Tensor2D, shape)
       const [dscores] = run("ElfSoftmaxGradient", [tf.matMul(upstream, value, false, true), weights], 1) as [tf.Tensor4D]
       const dvalue = tf.matMul(weights, upstream, true, false)

@@ -11,7 +11,7 @@ import { ownKernels, type RunKernel, withoutOwnKernels } from "../../src/model/b
 import { initialAverage, updateAverage } from "../../src/model/Ema.ts"
 import { newtonSchulzBatch } from "../../src/model/NewtonSchulz.ts"
 import { globalNorm, initialState, type OptimizerOptions, step } from "../../src/model/Optimizer.ts"
-import { upload } from "../../src/model/Parameters.ts"
+import { download, upload } from "../../src/model/Parameters.ts"
 import { addToStream } from "../../src/model/Residual.ts"
 import { rmsNorm } from "../../src/model/RmsNorm.ts"
 import { ropeTable } from "../../src/model/Rope.ts"
@@ -80,6 +80,22 @@ layer(testEngine)("the kernels of this library", (it) => {
         normal("q", [size]), normal("k", [size]), normal("proj", [hidden, hidden], hidden ** -0.5)]
       sameBothWays(attend as (...inputs: Array<tf.Tensor>) => tf.Tensor, inputs, `attention ${batch} × ${heads} × ${size}`)
     }), { numRuns: 12 }))
+
+  it.effect("leave nothing on the device", () =>
+    Effect.gen(function*() {
+      const backend = yield* Backend
+      const before = yield* backend.live
+      yield* backend.kernel("gradients", () => {
+        kernels()
+        const rope = ropeTable({ headSize: 6, prefix: 1, length: 4 })
+        const weights = { "a.qkv.weight": normal("qkv", [18, 6]), "a.qkv.bias": normal("b", [18]), "a.q_norm.weight": normal("q", [6]), "a.k_norm.weight": normal("k", [6]), "a.proj.weight": normal("p", [6, 6]) }
+        const attend = (x: tf.Tensor) => selfAttention(weights, "a", x as tf.Tensor2D, { batch: 2, heads: 1, positions: 5 }, rope)
+        const layer = { "f.w12.weight": normal("w12", [8, 6]), "f.w12.bias": normal("b12", [8]), "f.w3.weight": normal("w3", [6, 4]) }
+        const block = (x: tf.Tensor) => addToStream(x as tf.Tensor2D, swiGlu(layer, "f", rmsNorm(attend(x), normal("n", [6])) as tf.Tensor2D), normal("r", [6]))
+        tf.grad(block)(normal("x", [10, 6])).dataSync()
+      })
+      assert.strictEqual(yield* backend.live, before)
+    }))
 
   lawful("take softmax and cross-entropy as the portable forms do", () =>
     fc.assert(fc.property(rowCounts, fc.constantFrom(2, 66, 101), (rows, vocabulary) => {
@@ -154,6 +170,7 @@ layer(testEngine)("the kernels of this library", (it) => {
         const given = host()
         const parameters = upload(given)
         const before = Object.values(parameters).map((tensor) => tf.clone(tensor))
+        const downloaded = new Map<string, [values: Float32Array, copy: Float32Array]>()
         const average = initialAverage(parameters)
         const state = initialState(options, parameters)
         for (let i = 1; i <= 5; i++) {
@@ -161,6 +178,7 @@ layer(testEngine)("the kernels of this library", (it) => {
           const norm = globalNorm(gradients)
           step(options, parameters, state, gradients, { learningRate: 0.01, gradientScale: 1 / norm })
           updateAverage(average, parameters, 0.9)
+          for (const { data, name } of download({ ...parameters, ...state.moments })) downloaded.set(`${name} ${i}`, [data, data.slice()])
           for (const [name, shape] of Object.entries(shapes)) near(gradients[name]!, normal(`${name} ${i}`, shape), `gradient of ${name}`, 0)
         }
         host().forEach(({ data, name }, i) => {
@@ -168,6 +186,7 @@ layer(testEngine)("the kernels of this library", (it) => {
           assert.deepStrictEqual(before[i]!.dataSync(), data, `clone of ${name}`)
           assert.notDeepEqual(parameters[name]!.dataSync(), data, `${name} moves`)
         })
+        for (const [name, [values, copy]] of downloaded) assert.deepStrictEqual(values, copy, `download of ${name}`)
         return { ...parameters, ...state.moments, ...Object.fromEntries(Object.entries(average).map(([name, value]) => [`average/${name}`, value])) }
       }
       const [own, portable] = [train(), withoutOwnKernels(train)]
