@@ -93,6 +93,8 @@ layer(testEngine)("the kernels of this library", (it) => {
         const layer = { "f.w12.weight": normal("w12", [8, 6]), "f.w12.bias": normal("b12", [8]), "f.w3.weight": normal("w3", [6, 4]) }
         const block = (x: tf.Tensor) => addToStream(x as tf.Tensor2D, swiGlu(layer, "f", rmsNorm(attend(x), normal("n", [6])) as tf.Tensor2D), normal("r", [6]))
         tf.grad(block)(normal("x", [10, 6])).dataSync()
+        // Rotation tables outlive kernels.
+        tf.dispose([rope.cos, rope.sin, rope.quarterTurn])
       })
       assert.strictEqual(yield* backend.live, before)
     }))
