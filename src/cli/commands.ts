@@ -23,6 +23,7 @@ const doctorLines = (found: Awaited<ReturnType<typeof doctor>>): ReadonlyArray<s
   `engine    ${found.engine} (${found.version})`,
   `device    ${found.device}${found.driver === null ? "" : `, NVIDIA driver ${found.driver}`}`,
   `threads   ${found.threads}`,
+  ...(found.engine === "tensorflow" && found.device === "cpu" ? [`kernels   ${found.kernels === null ? "TensorFlow's" : `own, ${found.kernels}`}`] : []),
   `node      ${found.node}`,
   `platform  ${found.platform}`,
   `cache     ${found.cache}`,

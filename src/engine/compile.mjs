@@ -69,11 +69,33 @@ export const compileBinding = async ({ compiler, headers, sources, work, libtens
   const binding = join(libraryFolder, "tfjs_binding.node")
   await compile({ compiler, headers }, binding, [
     `-I${libtensorflow.includeFolder}`, `-I${sources}`,
-    join(sources, "binding", "tfjs_backend.cc"), join(sources, "binding", "tfjs_binding.cc"),
-    `-L${libraryFolder}`, ...libtensorflow.libraries.map((name) => `-l:${name}`), "-Wl,-rpath,$ORIGIN"
+    join(sources, "binding", "tfjs_backend.cc"), join(sources, "binding", "tfjs_binding.cc"), ...linkFlags(work, libtensorflow)
   ])
   await compile({ compiler, headers }, join(work, "hush.node"), [hushSource])
   return binding
+}
+
+/**
+ * Links with the libraries in `work/tensorflow`, which are found again beside the linked file.
+ *
+ * @param {string} work
+ * @param {import("./libtensorflow.mjs").Libtensorflow} libtensorflow
+ * @returns {ReadonlyArray<string>}
+ */
+export const linkFlags = (work, { libraries }) =>
+  [`-L${join(work, "tensorflow")}`, ...libraries.map((name) => `-l:${name}`), "-Wl,-rpath,$ORIGIN"]
+
+/**
+ * Compiles an addon; never rejects. Of two levels of optimisation the one in `parameters` counts.
+ *
+ * @param {Tools} tools
+ * @param {string} target
+ * @param {ReadonlyArray<string>} parameters
+ * @returns {Promise<import("./command.mjs").Outcome>}
+ */
+export const runCompiler = ({ compiler, headers }, target, parameters) => {
+  const common = ["-O2", "-std=c++17", "-fPIC", "-shared", "-w", `-DNAPI_VERSION=${nodeApiVersion}`, `-I${headers}`]
+  return runProgram(compiler, [...common, ...parameters, "-o", target])
 }
 
 /**
@@ -82,13 +104,12 @@ export const compileBinding = async ({ compiler, headers, sources, work, libtens
  * @param {ReadonlyArray<string>} parameters
  * @returns {Promise<void>}
  */
-const compile = async ({ compiler, headers }, target, parameters) => {
-  const common = ["-O2", "-std=c++17", "-fPIC", "-shared", "-w", `-DNAPI_VERSION=${nodeApiVersion}`, `-I${headers}`]
-  const outcome = await runProgram(compiler, [...common, ...parameters, "-o", target])
+const compile = async (tools, target, parameters) => {
+  const outcome = await runCompiler(tools, target, parameters)
   if (outcome.code === 0) return
   throw new EngineError(
     "CompileFailed",
-    `${compiler} could not compile the binding to libtensorflow: ${complaintOf(outcome)}`,
+    `${tools.compiler} could not compile the binding to libtensorflow: ${complaintOf(outcome)}`,
     "Try another compiler by naming it in CXX (g++ 9 or newer), or another libtensorflow"
   )
 }

@@ -9,7 +9,9 @@ import { findCompiler, findNodeHeaders, tryBinding } from "./compile.mjs"
 import { EngineError } from "./EngineError.mjs"
 import { configuredThreads } from "./load.mjs"
 import { locate } from "./locate.mjs"
+import { kernelsOf } from "./ownKernels.mjs"
 import { nvidiaDriver, platformKey } from "./platform.mjs"
+import { labelOf } from "./processor.mjs"
 import { findPip } from "./python.mjs"
 import { pinnedPlatforms, tfjsVersion } from "./versions.mjs"
 
@@ -30,6 +32,7 @@ import { pinnedPlatforms, tfjsVersion } from "./versions.mjs"
  * @property {string} version of libtensorflow, or of TensorFlow.js
  * @property {"cpu" | "gpu"} device
  * @property {number} threads
+ * @property {string | null} kernels instructions that this package's kernels are compiled for; null where TensorFlow's run
  * @property {string} node version of the running Node
  * @property {string} platform
  * @property {string | null} driver version of the NVIDIA driver
@@ -56,6 +59,7 @@ export const doctor = async () => {
     version: runs?.version ?? `TensorFlow.js ${tfjsVersion}`,
     device: runs?.gpu === true ? "gpu" : "cpu",
     threads: engine === "tensorflow" ? configuredThreads() : 1,
+    kernels: runs?.kernels ?? null,
     node: process.versions.node,
     platform: platformKey(),
     driver: nvidiaDriver() ?? null,
@@ -65,14 +69,16 @@ export const doctor = async () => {
   }
 }
 
-/** @typedef {{ readonly version: string, readonly gpu: boolean, readonly folder: string }} Working */
+/** @typedef {{ readonly version: string, readonly gpu: boolean, readonly folder: string, readonly kernels: string | undefined }} Working */
 
 /** @returns {Promise<{ readonly works?: Working, readonly missing: ReadonlyArray<Missing> }>} */
 const nativeEngine = async () => {
   const installed = locate()
   if (installed === undefined) return { missing: await notInstalled() }
   try {
-    return { works: { ...await tryBinding(installed.binding), folder: installed.folder }, missing: [] }
+    const found = await tryBinding(installed.binding)
+    const kernels = found.gpu ? undefined : kernelsOf(installed)
+    return { works: { ...found, folder: installed.folder, kernels: kernels && labelOf(kernels.variant) }, missing: [] }
   } catch (error) {
     return { missing: [toMissing("tensor engine")(error)] }
   }

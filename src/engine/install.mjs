@@ -12,6 +12,7 @@ import { EngineError, reasonOf } from "./EngineError.mjs"
 import { fetchPinned, preparePinned, takeFolder } from "./libtensorflow.mjs"
 import { locate } from "./locate.mjs"
 import { isWhole, writeManifest } from "./manifest.mjs"
+import { compileKernels } from "./ownKernels.mjs"
 import { nvidiaDriver, platformKey } from "./platform.mjs"
 import { findPythonTensorflow } from "./python.mjs"
 import { takeTfjs } from "./tfjs.mjs"
@@ -113,11 +114,16 @@ const assemble = async (wish, device, tools, source) => {
     wish.log("compiling the binding")
     const { version, gpu } = await tryBinding(await compileBinding({ ...tools, sources, work, libtensorflow }))
     requireDevice(device, gpu, libtensorflow.origin)
+    if (device === "cpu") {
+      wish.log("compiling the kernels")
+      await compileKernels({ ...tools, work, libtensorflow, log: wish.log })
+    }
     rmSync(join(sources, "binding"), { recursive: true })
     rmSync(join(work, "tensorflow", "include"), { recursive: true, force: true })
     const facts = { tensorflow: version, device, platform: platformKey(), origin: libtensorflow.origin, compiler: tools.compiler }
     await writeManifest(work, facts)
-    publish(work, folderName(facts), isWhole)
+    // Whoever asks for another installation gets the one just made, not a whole one that lies in its place.
+    publish(work, folderName(facts), wish.force ? () => false : isWhole)
   } finally {
     temporary.remove()
   }

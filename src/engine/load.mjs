@@ -11,6 +11,7 @@ import { attachMethods } from "./gradients.mjs"
 import { hushed } from "./hush.mjs"
 import { locate } from "./locate.mjs"
 import { moduleLoader } from "./moduleLoader.mjs"
+import { registerKernels } from "./ownKernels.mjs"
 
 /** @typedef {typeof import("@tensorflow/tfjs-core")} TensorFlowJs */
 
@@ -21,6 +22,7 @@ import { moduleLoader } from "./moduleLoader.mjs"
  * @property {string} version of libtensorflow
  * @property {boolean} gpu whether tensors live on a GPU
  * @property {number} threads intra-op threads
+ * @property {import("./processor.mjs").Variant | undefined} kernels the variant of this package's kernels that runs, if any
  * @property {import("./locate.mjs").Installed} installed
  */
 
@@ -34,7 +36,7 @@ let loaded
  * Loads the installed engine and registers it as backend `tensorflow`; a second call returns the first one's result.
  *
  * The number of threads is `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of processors; libtensorflow
- * reads it once, when it is loaded.
+ * reads it once, when it is loaded. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
  *
  * @param {TensorFlowJs} [tf] the caller's TensorFlow.js; by default the one that this package resolves
  * @param {import("./locate.mjs").Installed} [installed] by default the newest one in the cache
@@ -49,8 +51,10 @@ export const load = (tf = resolveTensorFlowJs(), installed = locate()) => {
   try {
     const open = () => createRequire(import.meta.url)(installed.binding)
     const binding = quiet ? hushed(installed.hush, open) : open()
-    register(tf, binding, installed.javascript)
-    loaded = { version: binding.TF_Version, gpu: binding.isUsingGpuDevice(), threads, installed }
+    const gpu = binding.isUsingGpuDevice()
+    const kernels = gpu ? undefined : registerKernels(installed, threads)
+    register(tf, binding, installed.javascript, kernels !== undefined)
+    loaded = { version: binding.TF_Version, gpu, threads, kernels, installed }
     return loaded
   } catch (error) {
     throw new EngineError(
@@ -102,13 +106,14 @@ const noMessages = {}
  * @param {TensorFlowJs} tf
  * @param {any} binding
  * @param {string} javascript
+ * @param {boolean} elfKernels
  */
-const register = (tf, binding, javascript) => {
+const register = (tf, binding, javascript, elfKernels) => {
   /** @type {Readonly<Record<string, unknown>>} */
   const packages = { "@tensorflow/tfjs": tf, "@tensorflow/tfjs-core": tf, util: utilForKernels, os, "./proto/api_pb": noMessages }
   const require = moduleLoader((request) => packages[request])
   attachMethods(tf)
   const { NodeJSKernelBackend } = require(join(javascript, "dist", "nodejs_kernel_backend.js"))
   require(join(javascript, "dist", "register_all_kernels.js"))
-  tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "tensorflow"), priority)
+  tf.registerBackend("tensorflow", () => Object.assign(new NodeJSKernelBackend(binding, "tensorflow"), { elfKernels }), priority)
 }

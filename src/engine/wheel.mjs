@@ -15,7 +15,8 @@ const neededOfTensorflow = [
   /^tensorflow\/libtensorflow_(cc|framework)\.so\.2$/,
   /^tensorflow\/include\/tensorflow\/c\/.*\.h$/,
   /^tensorflow\/include\/tensorflow\/core\/platform\/ctstring(_internal)?\.h$/,
-  /^tensorflow\/include\/tsl\/platform\/ctstring(_internal)?\.h$/,
+  /^tensorflow\/include\/tensorflow\/core\/common_runtime\/next_pluggable_device\/c\/.*\.h$/,
+  /^tensorflow\/include\/tsl\/platform\/(ctstring(_internal)?|platform)\.h$/,
   /^tensorflow\/include\/xla\/tsl\/c\/.*\.h$/
 ]
 

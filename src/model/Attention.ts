@@ -2,7 +2,8 @@
  * Multi-head self-attention with normalised queries and keys and rotary positions.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { linear } from "./Linear.ts"
+import { ownKernels, type RunKernel } from "./backend/ownKernels.ts"
+import { project } from "./Linear.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 import { rmsNorm } from "./RmsNorm.ts"
 import { rotate, type RopeTable } from "./Rope.ts"
@@ -18,12 +19,6 @@ export interface AttentionShape {
 export const splitHeads = (x: tf.Tensor2D, { batch, heads, positions }: AttentionShape): tf.Tensor4D =>
   tf.transpose(tf.reshape(x, [batch, positions, heads, x.shape[1] / heads]), [0, 2, 1, 3])
 
-/** Queries, keys and values of one product: `[B·N, 3·H·d]` → three times `[B, H, N, d]`. */
-const splitQueryKeyValue = (x: tf.Tensor2D, { batch, heads, positions }: AttentionShape): Array<tf.Tensor4D> => {
-  const grouped = tf.reshape(x, [batch, positions, 3, heads, x.shape[1] / 3 / heads])
-  return tf.unstack(tf.transpose(grouped, [2, 0, 3, 1, 4]), 0) as Array<tf.Tensor4D>
-}
-
 /** Joins the heads again: `[B, H, N, d]` → `[B·N, H·d]`. */
 export const joinHeads = (x: tf.Tensor4D): tf.Tensor2D =>
   tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [x.shape[0] * x.shape[2], x.shape[1] * x.shape[3]])
@@ -37,8 +32,56 @@ export const attend = (q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, bias?: tf
 /** 0 where `mask` is 1 and a value that softmax turns into exact zero where it is 0. Same shape as `mask`. */
 export const maskBias = (mask: tf.Tensor): tf.Tensor => tf.mul(tf.sub(1, mask), -1e30)
 
+/** What queries, keys and values are made with, beside their product. */
+interface HeadWeights {
+  /** `[3·H·d]` */
+  readonly bias: tf.Tensor
+  /** `[d]`, with the scale 1/√d folded in. */
+  readonly query: tf.Tensor
+  /** `[d]` */
+  readonly key: tf.Tensor
+}
+
+type QueryKeyValue = [query: tf.Tensor4D, key: tf.Tensor4D, value: tf.Tensor4D]
+
+const portable = (product: tf.Tensor2D, weights: HeadWeights, rope: RopeTable, { batch, heads, positions }: AttentionShape, bias?: tf.Tensor): tf.Tensor2D => {
+  const grouped = tf.reshape(tf.add(product, weights.bias), [batch, positions, 3, heads, product.shape[1] / 3 / heads])
+  const [query, key, value] = tf.unstack(tf.transpose(grouped, [2, 0, 3, 1, 4]), 0) as QueryKeyValue
+  return joinHeads(attend(rotate(rope, rmsNorm(query, weights.query)), rotate(rope, rmsNorm(key, weights.key)), value, bias))
+}
+
+/** One operation with one gradient: what lies between its products takes one pass each. */
+const native = (run: RunKernel, { cos, sin }: RopeTable, shape: AttentionShape, bias?: tf.Tensor) =>
+  tf.customGrad((...given) => {
+    const save = given.pop() as tf.GradSaveFunc
+    const inputs = given as Array<tf.Tensor>
+    const [query, key, value, inverse] = run("ElfHeads", [...inputs, cos, sin], 4) as [...QueryKeyValue, tf.Tensor]
+    const scores = tf.matMul(query, key, false, true)
+    const [weights] = run("ElfSoftmax", [bias === undefined ? scores : tf.add(scores, bias)], 1) as [tf.Tensor4D]
+    save([...inputs, inverse, query, key, value, weights])
+    const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
+      // Saved tensors are released off the list itself, so nothing may be taken out of it.
+      const [query, key, value, weights] = saved.slice(5) as [...QueryKeyValue, tf.Tensor4D]
+      const upstream = splitHeads(dy as tf.Tensor2D, shape)
+      const [dscores] = run("ElfSoftmaxGradient", [tf.matMul(upstream, value, false, true), weights], 1) as [tf.Tensor4D]
+      const dvalue = tf.matMul(weights, upstream, true, false)
+      const [product, headBias, queryWeight, keyWeight, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+      return run("ElfHeadsGradient", [tf.matMul(dscores, key), tf.matMul(dscores, query, true, false), dvalue, product, headBias, queryWeight, keyWeight, cos, sin, inverse], 4)
+    }
+    return { value: joinHeads(tf.matMul(weights, value) as tf.Tensor4D), gradFunc }
+  })
+
+/** Attention between the two products: `product` `[B·N, 3·H·d]` of the layout (3, heads, d) → `[B·N, H·d]` */
+const attention = (product: tf.Tensor2D, weights: HeadWeights, rope: RopeTable, shape: AttentionShape, bias?: tf.Tensor): tf.Tensor2D => {
+  const run = ownKernels()
+  return run === undefined
+    ? portable(product, weights, rope, shape, bias)
+    : native(run, rope, shape, bias)(product, weights.bias, weights.query, weights.key) as tf.Tensor2D
+}
+
 /**
- * Self-attention on `x` `[B·N, hidden]`. The query's scale 1/√d is folded into its norm's weight.
+ * Self-attention on `x` `[B·N, hidden]`, without the bias of its last product, which the caller adds. The query's scale
+ * 1/√d is folded into its norm's weight.
  * @source `modules/layers.py`, `Attention`
  */
 export const selfAttention = (
@@ -46,13 +89,14 @@ export const selfAttention = (
   name: string,
   x: tf.Tensor2D,
   shape: AttentionShape,
-  rope?: RopeTable,
+  rope: RopeTable,
   bias?: tf.Tensor
 ): tf.Tensor2D => {
-  const [q, k, v] = splitQueryKeyValue(linear(parameters, `${name}.qkv`, x), shape) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]
-  const turn = (part: tf.Tensor4D) => (rope === undefined ? part : rotate(rope, part))
-  const queryWeight = tf.mul(parameter(parameters, `${name}.q_norm.weight`), 1 / Math.sqrt(q.shape[3]))
-  const queries = turn(rmsNorm(q, queryWeight))
-  const keys = turn(rmsNorm(k, parameter(parameters, `${name}.k_norm.weight`)))
-  return linear(parameters, `${name}.proj`, joinHeads(attend(queries, keys, v, bias)))
+  const weights = {
+    bias: parameter(parameters, `${name}.qkv.bias`),
+    query: tf.mul(parameter(parameters, `${name}.q_norm.weight`), 1 / Math.sqrt(rope.cos.shape[1])),
+    key: parameter(parameters, `${name}.k_norm.weight`)
+  }
+  const attended = attention(project(x, parameter(parameters, `${name}.qkv.weight`)), weights, rope, shape, bias)
+  return project(attended, parameter(parameters, `${name}.proj.weight`))
 }

@@ -4,6 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { type AttentionShape, selfAttention } from "./Attention.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
+import { addToStream } from "./Residual.ts"
 import { rmsNorm } from "./RmsNorm.ts"
 import type { RopeTable } from "./Rope.ts"
 import { swiGlu } from "./SwiGlu.ts"
@@ -17,11 +18,12 @@ export const block = (
   name: string,
   x: tf.Tensor2D,
   shape: AttentionShape,
-  rope?: RopeTable,
+  rope: RopeTable,
   bias?: tf.Tensor
 ): tf.Tensor2D =>
   tf.tidy(() => {
     const norm = (which: string, value: tf.Tensor2D) => rmsNorm(value, parameter(parameters, `${name}.${which}.weight`))
-    const attended = tf.add(x, selfAttention(parameters, `${name}.attn`, norm("norm1", x), shape, rope, bias)) as tf.Tensor2D
-    return tf.add(attended, swiGlu(parameters, `${name}.mlp`, norm("norm2", attended))) as tf.Tensor2D
+    const add = (layer: string, value: tf.Tensor2D, product: tf.Tensor2D) => addToStream(value, product, parameter(parameters, `${name}.${layer}.bias`))
+    const attended = add("attn.proj", x, selfAttention(parameters, `${name}.attn`, norm("norm1", x), shape, rope, bias))
+    return add("mlp.w3", attended, swiGlu(parameters, `${name}.mlp`, norm("norm2", attended)))
   })

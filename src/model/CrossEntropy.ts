@@ -6,7 +6,7 @@
  * why `crossEntropy` is for training and `tokenLosses` for evaluation.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { sparseSoftmaxCrossEntropy } from "./backend/kernels.ts"
+import { mostLikely, sparseSoftmaxCrossEntropy, weightedCrossEntropy } from "./backend/kernels.ts"
 
 /** The unembedding: `kernel` `[D, V]`, `bias` `[V]`. */
 export interface Unembedding {
@@ -31,14 +31,13 @@ type Sums = {
 
 const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: Unembedding, targets: tf.Tensor1D, weights: tf.Tensor1D): Sums =>
   tf.tidy(() => {
-    const { gradient, losses } = sparseSoftmaxCrossEntropy(chunkLogits(head, kernel, bias), targets)
-    const weighted = tf.mul(gradient, tf.expandDims(weights, 1)) as tf.Tensor2D
+    const { biasGradient, gradient, losses } = weightedCrossEntropy(tf.matMul(head, kernel), bias, targets, weights)
     const plus = <T extends tf.Tensor>(sum: T | undefined, term: T): T => (sum === undefined ? term : tf.add(sum, term) as T)
     return {
       loss: plus(sums?.loss, tf.sum(tf.mul(losses, weights)) as tf.Scalar),
-      head: [...(sums?.head ?? []), tf.matMul(weighted, kernel, false, true) as tf.Tensor2D],
-      kernel: plus(sums?.kernel, tf.matMul(head, weighted, true, false)),
-      bias: plus(sums?.bias, tf.sum(weighted, 0) as tf.Tensor1D)
+      head: [...(sums?.head ?? []), tf.matMul(gradient, kernel, false, true) as tf.Tensor2D],
+      kernel: plus(sums?.kernel, tf.matMul(head, gradient, true, false)),
+      bias: plus(sums?.bias, biasGradient)
     }
   })
 
@@ -85,6 +84,6 @@ export const tokenLosses = (head: tf.Tensor2D, { bias, kernel }: Unembedding, ta
 export const mostLikelyTokens = (head: tf.Tensor2D, { bias, kernel }: Unembedding, chunk: number = defaultChunk): tf.Tensor1D =>
   tf.concat(
     chunks(head.shape[0], chunk).map(([begin, length]) =>
-      tf.tidy(() => tf.argMax(chunkLogits(tf.slice(head, [begin, 0], [length, head.shape[1]]), kernel, bias), 1) as tf.Tensor1D)
+      tf.tidy(() => mostLikely(tf.matMul(tf.slice(head, [begin, 0], [length, head.shape[1]]), kernel), bias))
     )
   ) as tf.Tensor1D

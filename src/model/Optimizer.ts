@@ -6,6 +6,8 @@
  * it on most of them. Traded: a group is held twice while it is updated, which is why large matrices stay alone.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { ownKernels } from "./backend/ownKernels.ts"
+import { type AdamCoefficients, adamInPlace, type MomentumCoefficients, muonInPlace, type Updated } from "./InPlaceOptimizer.ts"
 import { newtonSchulzBatch } from "./NewtonSchulz.ts"
 import { alikeGroups, type Group, mixedGroups } from "./ParameterGroups.ts"
 import { parameter, type Parameters, replace } from "./Parameters.ts"
@@ -113,10 +115,66 @@ export const initialState = (options: OptimizerOptions, parameters: Parameters):
 
 /** √ of the sum of all squared entries. @source `torch.nn.utils.clip_grad_norm_` */
 export const globalNorm = (gradients: Parameters): number =>
-  tf.tidy(() => Math.sqrt(tf.addN(Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)))).dataSync()[0]!))
+  tf.tidy(() => {
+    const run = ownKernels()
+    const squares = (x: tf.Tensor) => (run === undefined ? tf.sum(tf.square(x)) : run("ElfSquares", [x], 1)[0]!)
+    return Math.sqrt(tf.addN(Object.values(gradients).map(squares)).dataSync()[0]!)
+  })
 
 /** What clipping to `limit` multiplies gradients of global norm `norm` by. */
 export const clipScale = (norm: number, limit: number): number => Math.min(1, limit / (norm + 1e-6))
+
+/** Muon's running average, its weights, and Nesterov's step ahead, as {@link muonRule} has them. */
+const momentumCoefficients = (beta: number, { count, gradientScale }: Update): MomentumCoefficients => ({
+  keep: beta,
+  add: (1 - beta) * gradientScale,
+  momentumShare: beta / (1 - beta ** (count + 1)),
+  gradientShare: ((1 - beta) * gradientScale) / (1 - beta ** count)
+})
+
+/** {@link nesterovAdamRule} and {@link adamwRule} in one form. */
+const adamCoefficients = (options: OptimizerOptions, update: Update): AdamCoefficients => {
+  const { count, gradientScale, learningRate } = update
+  const { beta1, beta2 } = options.kind === "muon" ? companion : options
+  const { add, gradientShare, keep, momentumShare } = momentumCoefficients(beta1, update)
+  return {
+    meanKeep: keep,
+    meanAdd: add,
+    varianceKeep: beta2,
+    varianceAdd: (1 - beta2) * gradientScale ** 2,
+    deviationShare: 1 / Math.sqrt(1 - beta2 ** count),
+    step: learningRate,
+    ...(options.kind === "muon"
+      ? { meanShare: momentumShare, gradientShare, valueKeep: 1 }
+      : { meanShare: 1 / (1 - beta1 ** count), gradientShare: 0, valueKeep: 1 - learningRate * options.weightDecay })
+  }
+}
+
+const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update): void => {
+  const names = Object.keys(updated.parameters)
+  const shapeOf = (name: string) => parameter(updated.parameters, name).shape
+  const scaleOf = (name: string) => muonScale(name, shapeOf(name))
+  const matrices = names.filter((name) => usesMuon(options, shapeOf(name)))
+  for (const { names: alike } of alikeGroups(matrices, updated.parameters, scaleOf)) {
+    tf.tidy(() => muonInPlace(updated, alike, momentumCoefficients(muonMomentum, update), update.learningRate * scaleOf(alike[0]!)))
+  }
+  const coefficients = adamCoefficients(options, update)
+  for (const name of names.filter((name) => !usesMuon(options, shapeOf(name)))) tf.tidy(() => adamInPlace(updated, name, coefficients))
+}
+
+const stepByGroups = (options: OptimizerOptions, { gradients, moments, parameters }: Omit<Updated, "run">, update: Update): void => {
+  for (const [group, rule, parts] of plan(options, parameters)) {
+    tf.tidy(() => {
+      const joined = (tensors: Parameters, prefix = "") => group.join(group.names.map((name) => parameter(tensors, `${prefix}${name}`)))
+      const before = Object.fromEntries(parts.map((moment) => [moment, joined(moments, `${moment}/`)]))
+      const after = rule({ value: joined(parameters), gradient: joined(gradients), ...before }, update)
+      for (const [part, tensor] of Object.entries(after)) {
+        const parted = group.part(tensor)
+        group.names.forEach((name, i) => part === "value" ? replace(parameters, name, parted[i]!) : replace(moments, `${part}/${name}`, parted[i]!))
+      }
+    })
+  }
+}
 
 /** Updates all parameters and moments in place; `parameters` keeps its keys. One synchronous piece of work. */
 export const step = (
@@ -127,16 +185,9 @@ export const step = (
   at: { readonly learningRate: number; readonly gradientScale: number }
 ): void => {
   const update = { ...at, count: state.updates + 1 }
-  for (const [group, rule, moments] of plan(options, parameters)) {
-    tf.tidy(() => {
-      const joined = (tensors: Parameters, prefix = "") => group.join(group.names.map((name) => parameter(tensors, `${prefix}${name}`)))
-      const before = Object.fromEntries(moments.map((moment) => [moment, joined(state.moments, `${moment}/`)]))
-      const after = rule({ value: joined(parameters), gradient: joined(gradients), ...before }, update)
-      for (const [part, tensor] of Object.entries(after)) {
-        const parted = group.part(tensor)
-        group.names.forEach((name, i) => part === "value" ? replace(parameters, name, parted[i]!) : replace(state.moments, `${part}/${name}`, parted[i]!))
-      }
-    })
-  }
+  const updated = { parameters, moments: state.moments, gradients }
+  const run = ownKernels()
+  if (run === undefined) stepByGroups(options, updated, update)
+  else stepInPlace(options, { ...updated, run }, update)
   state.updates = update.count
 }

@@ -22,7 +22,7 @@ export interface Sandbox {
 
 const variables = [
   "PATH", "CXX", "ELF_STREAMS_CACHE", "ELF_STREAMS_ENGINE", "ELF_STREAMS_LIBTENSORFLOW", "ELF_STREAMS_GPU", "ELF_STREAMS_THREADS",
-  "TF_NUM_INTRAOP_THREADS", "XDG_CACHE_HOME"
+  "ELF_STREAMS_KERNELS", "TF_NUM_INTRAOP_THREADS", "XDG_CACHE_HOME"
 ] as const
 
 const script = (path: string, text: string): string => {

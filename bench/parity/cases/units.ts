@@ -60,13 +60,15 @@ const blockUnits = (layers: Layers): Readonly<Record<string, Compute>> => {
   const [batch, positions] = units.shape("block.x") as [number, number]
   const shape = { batch, positions, heads: config.heads }
   const rope = ropeOptions(layers, "attn.y", positions, config.head_dim)
-  const attention = (table?: RopeTable, bias?: tf.Tensor) =>
-    selfAttention(parametersOf(layers, "block", "block"), "block.attn", rows(layers, "block.x"), shape, table, bias)
+  const attention = (table: RopeTable, bias?: tf.Tensor) => {
+    const parameters = parametersOf(layers, "block", "block")
+    return tf.add(selfAttention(parameters, "block.attn", rows(layers, "block.x"), shape, table, bias), parameters["block.attn.proj.bias"]!)
+  }
   const keyMask = () => maskBias(tf.reshape(units.tensor("block.mask2d"), [batch, 1, 1, positions]))
   const pairMask = () => maskBias(tf.reshape(units.tensor("block.mask3d"), [batch, 1, positions, positions]))
   return {
     "attn.y": () => withRope(rope, (table) => attention(table)),
-    "attn.y_norope": () => attention(),
+    "attn.y_norope": () => withRope(rope, (table) => attention({ ...table, cos: tf.onesLike(table.cos), sin: tf.zerosLike(table.sin) })),
     "attn.y_mask2d": () => withRope(rope, (table) => attention(table, keyMask())),
     "attn.y_mask3d": () => withRope(rope, (table) => attention(table, pairMask())),
     "block.y": () => withRope(rope, (table) => block(parametersOf(layers, "block", "block"), "block", rows(layers, "block.x"), shape, table))
@@ -78,7 +80,10 @@ const otherUnits = (layers: Layers): Readonly<Record<string, Compute>> => {
   return {
     "te.out": () => timeEmbedding(parametersOf(layers, "te", "te"), "te", units.tensor("tse.t")),
     "rms.y": () => rmsNorm(units.tensor("rms.x"), units.tensor("rms.weight")),
-    "swiglu.y": () => swiGlu(parametersOf(layers, "swiglu", "mlp"), "mlp", rows(layers, "swiglu.x")),
+    "swiglu.y": () => {
+      const parameters = parametersOf(layers, "swiglu", "mlp")
+      return tf.add(swiGlu(parameters, "mlp", rows(layers, "swiglu.x")), parameters["mlp.w3.bias"]!)
+    },
     "final.y": () => {
       const parameters = parametersOf(layers, "final", "final")
       return linear(parameters, "final.linear", rmsNorm(rows(layers, "block.x"), parameters["final.norm_final.weight"]!))

@@ -2,6 +2,7 @@
  * Operations for which libtensorflow has one kernel where the portable form needs several passes over memory.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { ownKernels } from "./ownKernels.ts"
 
 /** The part of tfjs-node's backend that runs any TensorFlow operation by name. */
 interface TensorFlowBackend {
@@ -44,4 +45,36 @@ export const sparseSoftmaxCrossEntropy = (logits: tf.Tensor2D, targets: tf.Tenso
   ]
   const [losses, gradient] = backend.executeMultipleOutputs("SparseSoftmaxCrossEntropyWithLogits", attributes, [logits, targets], 2)
   return { losses: losses as tf.Tensor1D, gradient: gradient as tf.Tensor2D }
+}
+
+/** Per-row losses `[rows]`, and the gradients of their weighted sum. */
+export interface WeightedLoss {
+  readonly losses: tf.Tensor1D
+  /** With respect to the logits. `[rows, V]` */
+  readonly gradient: tf.Tensor2D
+  /** With respect to the bias. `[V]` */
+  readonly biasGradient: tf.Tensor1D
+}
+
+/**
+ * Softmax cross-entropy of `product + bias` against token ids, each row's gradient times its weight. `product` `[rows, V]`,
+ * `bias` `[V]`, `targets` `[rows]` int32, `weights` `[rows]`
+ *
+ * **Gotchas** The product is used up: where this library's own kernel runs, its memory becomes the gradient.
+ */
+export const weightedCrossEntropy = (product: tf.Tensor2D, bias: tf.Tensor1D, targets: tf.Tensor1D, weights: tf.Tensor1D): WeightedLoss => {
+  const run = ownKernels()
+  if (run !== undefined) {
+    const [losses, biasGradient] = run("ElfCrossEntropy", [product, bias, targets, weights], 2) as [tf.Tensor1D, tf.Tensor1D]
+    return { losses, biasGradient, gradient: product }
+  }
+  const { gradient, losses } = sparseSoftmaxCrossEntropy(tf.add(product, bias), targets)
+  const weighted = tf.mul(gradient, tf.expandDims(weights, 1)) as tf.Tensor2D
+  return { losses, gradient: weighted, biasGradient: tf.sum(weighted, 0) }
+}
+
+/** The first of the most likely tokens of each row of `product + bias`. `product` `[rows, V]` → `[rows]` int32 */
+export const mostLikely = (product: tf.Tensor2D, bias: tf.Tensor1D): tf.Tensor1D => {
+  const run = ownKernels()
+  return (run === undefined ? tf.argMax(tf.add(product, bias), 1) : run("ElfMostLikely", [product, bias], 1)[0]) as tf.Tensor1D
 }

@@ -12,8 +12,12 @@ import { type BackendFields, makeBackend, unavailable } from "./make.ts"
 const toUnavailable = (thrown: unknown): EngineUnavailableError =>
   unavailable("tensorflow", reasonOf(thrown), thrown instanceof EngineError ? thrown.remedy : "Install it again with `elf engine install --force`")
 
+/** `libtensorflow 2.21.0, 2 threads, own kernels (v4)` */
+const describe = ({ gpu, kernels, threads, version }: ReturnType<typeof load>): string =>
+  [`libtensorflow ${version}`, gpu ? "GPU" : `${threads} thread${threads === 1 ? "" : "s"}`, ...(kernels === undefined ? [] : [`own kernels (${kernels})`])].join(", ")
+
 /** Loads the installed engine and makes it current. */
 export const tensorflow: Effect.Effect<BackendFields, EngineUnavailableError> = Effect.flatMap(
   Effect.try({ try: () => load(tf), catch: toUnavailable }),
-  ({ gpu, threads, version }) => makeBackend("tensorflow", `libtensorflow ${version}, ${gpu ? "GPU" : `${threads} thread${threads === 1 ? "" : "s"}`}`)
+  (loaded) => makeBackend("tensorflow", describe(loaded))
 )

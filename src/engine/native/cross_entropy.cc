@@ -1,0 +1,85 @@
+// Softmax over a large vocabulary: losses with their gradient, and the most likely token, without a pass for the bias.
+#include <vector>
+
+#include "kernels.h"
+#include "pool.h"
+#include "vector_math.h"
+
+namespace elf {
+namespace {
+
+constexpr int64_t kBlock = 32;
+
+float Greatest(const float *x, const float *bias, int64_t width) {
+  float greatest = x[0] + bias[0];
+#pragma omp simd reduction(max : greatest)
+  for (int64_t i = 0; i < width; i++) {
+    const float value = x[i] + bias[i];
+    greatest = value > greatest ? value : greatest;
+  }
+  return greatest;
+}
+
+// logits [rows, V], bias [V], targets [rows] int32, weights [rows] → losses [rows], dbias [V].
+// The logits become the gradient with respect to them, times the row's weight: nobody else may hold them.
+void CrossEntropy(Run &run) {
+  float *logits = run.Input(0);
+  const float *bias = run.Input(1), *weights = run.Input(3);
+  const int32_t *targets = run.Input<int32_t>(2);
+  const int64_t width = run.Size(1), rows = run.Size(2), blocks = (rows + kBlock - 1) / kBlock;
+  Run::Require(width > 0 && run.Size(0) == rows * width && run.Size(3) == rows, "the logits do not fit bias and targets");
+  for (int64_t row = 0; row < rows; row++) Run::Require(targets[row] >= 0 && targets[row] < width, "a target is no token of the vocabulary");
+  float *losses = run.Output(0, {rows}), *dbias = run.Output(1, {width});
+  std::vector<float> partial(blocks * width);
+  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; block++) {
+      float *sums = partial.data() + block * width;
+      const int64_t end = std::min(rows, (block + 1) * kBlock);
+      for (int64_t row = block * kBlock; row < end; row++) {
+        float *x = logits + row * width;
+        const float greatest = Greatest(x, bias, width), target = x[targets[row]] + bias[targets[row]] - greatest;
+        float total = 0;
+#pragma omp simd reduction(+ : total)
+        for (int64_t i = 0; i < width; i++) {
+          x[i] = Exp(x[i] + bias[i] - greatest);
+          total += x[i];
+        }
+        losses[row] = std::log(total) - target;
+        const float scale = weights[row] / total;
+        x[targets[row]] -= total;
+        for (int64_t i = 0; i < width; i++) {
+          x[i] *= scale;
+          sums[i] += x[i];
+        }
+      }
+    }
+  });
+  AddBlocks(partial.data(), blocks, width, dbias);
+}
+
+// logits [rows, V], bias [V] → the first most likely token of each row
+void MostLikely(Run &run) {
+  const float *logits = run.Input(0), *bias = run.Input(1);
+  const int64_t width = run.Size(1);
+  Run::Require(width > 0 && run.Axis(0, -1) == width, "the bias is not as long as a row");
+  const int64_t rows = run.Size(0) / width;
+  int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
+  Parallel(rows, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; row++) {
+      const float *x = logits + row * width;
+      const float greatest = Greatest(x, bias, width);
+      int64_t token = 0;
+      while (token + 1 < width && x[token] + bias[token] != greatest) token++;
+      tokens[row] = static_cast<int32_t>(x[token] + bias[token] == greatest ? token : 0);
+    }
+  });
+}
+
+}  // namespace
+
+void RegisterCrossEntropy() {
+  Register<CrossEntropy>("ElfCrossEntropy", {"logits: float", "bias: float", "targets: int32", "weights: float"}, {"losses: float", "dbias: float"});
+  Register<MostLikely>("ElfMostLikely", {"logits: float", "bias: float"}, {"tokens: int32"});
+}
+
+}  // namespace elf

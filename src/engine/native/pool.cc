@@ -1,0 +1,81 @@
+#include "pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace elf {
+namespace {
+
+// Waiting threads look this often for work before they sleep: about as long as the gap between two kernels.
+constexpr int kSpins = 100;
+
+class Pool {
+ public:
+  explicit Pool(int count) {
+    for (int i = 1; i < count; i++) workers_.emplace_back([this, i] { Work(i); });
+  }
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void Run(const std::function<void(int)> &part) {
+    part_ = &part;
+    left_.store(static_cast<int>(workers_.size()), std::memory_order_release);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      turn_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    part(0);
+    while (left_.load(std::memory_order_acquire) != 0) __builtin_ia32_pause();
+  }
+
+ private:
+  void Work(int index) {
+    uint64_t seen = 0;
+    for (;;) {
+      for (int i = 0; i < kSpins && turn_.load(std::memory_order_acquire) == seen; i++) __builtin_ia32_pause();
+      if (turn_.load(std::memory_order_acquire) == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return turn_.load(std::memory_order_acquire) != seen; });
+      }
+      seen++;
+      (*part_)(index);
+      left_.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> turn_{0};
+  std::atomic<int> left_{0};
+  const std::function<void(int)> *part_ = nullptr;
+};
+
+// Never destroyed: its threads wait until the process ends.
+Pool *pool = nullptr;
+std::mutex busy;
+
+}  // namespace
+
+void SetThreads(int count) {
+  if (pool == nullptr && count > 1) pool = new Pool(count);
+}
+
+void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
+  // Two callers at once, as from two Node threads: the second one goes alone.
+  std::unique_lock<std::mutex> lock(busy, std::try_to_lock);
+  if (pool == nullptr || count < 2 * least || !lock.owns_lock()) {
+    if (count > 0) body(0, count);
+    return;
+  }
+  const int64_t parts = std::min<int64_t>(pool->size(), count / least);
+  pool->Run([&](int part) {
+    if (part < parts) body(count * part / parts, count * (part + 1) / parts);
+  });
+}
+
+}  // namespace elf

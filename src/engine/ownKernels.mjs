@@ -1,0 +1,90 @@
+/**
+ * The kernels of this package for libtensorflow on a CPU: compiled when the engine is installed, one variant loaded.
+ *
+ * Everything works without them, only slower: a compiler or a processor that cannot have them is no error.
+ *
+ * @since 0.1.0
+ */
+import { existsSync, readdirSync, rmSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { complaintOf } from "./command.mjs"
+import { linkFlags, runCompiler } from "./compile.mjs"
+import { reasonOf } from "./EngineError.mjs"
+import { labelOf, processorVariant, variants } from "./processor.mjs"
+
+/** @typedef {import("./processor.mjs").Variant} Variant */
+
+const nativeFolder = fileURLToPath(new URL("../../src/engine/native/", import.meta.url))
+
+/** @type {Readonly<Record<Variant, ReadonlyArray<string>>>} */
+const machineFlags = { v4: ["-march=x86-64-v4", "-mprefer-vector-width=512"], v3: ["-march=x86-64-v3"] }
+
+/** Nothing looks at traps or `errno`; sums are still added up in the order that the source states. */
+const speedFlags = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"]
+
+/** @param {Variant} variant */
+const fileName = (variant) => `elf_kernels_${variant}.node`
+
+/** @returns {ReadonlyArray<string>} */
+const kernelSources = () =>
+  readdirSync(nativeFolder).filter((name) => name.endsWith(".cc") && name !== "hush.cc").sort().map((name) => join(nativeFolder, name))
+
+/**
+ * Compiles all variants beside the libraries; one that cannot be compiled is left out, and one line says why.
+ *
+ * @param {import("./compile.mjs").Tools & { readonly work: string, readonly libtensorflow: import("./libtensorflow.mjs").Libtensorflow,
+ *   readonly log: (line: string) => void }} options
+ * @returns {Promise<void>}
+ */
+export const compileKernels = async ({ log, work, libtensorflow, ...tools }) => {
+  if (process.arch !== "x64") return log("without the kernels of this package, which need an x86-64 processor")
+  const complaints = await Promise.all(variants.map(async (variant) => {
+    const target = join(work, "tensorflow", fileName(variant))
+    const outcome = await runCompiler(tools, target, [
+      ...speedFlags, ...machineFlags[variant], `-I${libtensorflow.includeFolder}`, ...kernelSources(), ...linkFlags(work, libtensorflow)
+    ])
+    if (outcome.code === 0) return []
+    rmSync(target, { force: true })
+    return [`${labelOf(variant)}: ${complaintOf(outcome)}`]
+  }))
+  const [complaint] = complaints.flat()
+  if (complaint !== undefined) log(`without the kernels of this package, which need g++ 11 or clang 12 and TensorFlow's headers, for ${complaint}`)
+}
+
+/**
+ * The variant that runs with an engine: the best of this processor's. `ELF_STREAMS_KERNELS` takes none with 0, and with v3
+ * none better than that.
+ *
+ * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
+ * @returns {{ readonly variant: Variant, readonly path: string } | undefined}
+ */
+export const kernelsOf = ({ binding }) => {
+  const named = process.env["ELF_STREAMS_KERNELS"]
+  const best = processorVariant()
+  if (named === "0" || best === undefined) return undefined
+  return variants.slice(variants.indexOf(best))
+    .filter((variant) => named !== "v3" || variant === named)
+    .map((variant) => ({ variant, path: join(dirname(binding), fileName(variant)) }))
+    .find(({ path }) => existsSync(path))
+}
+
+/**
+ * Registers the kernels with the libtensorflow of this process; where that fails, a warning is all that comes of it.
+ *
+ * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
+ * @param {number} threads that one kernel may use
+ * @returns {Variant | undefined} the variant that runs
+ */
+export const registerKernels = (installed, threads) => {
+  const found = kernelsOf(installed)
+  if (found === undefined) return undefined
+  try {
+    createRequire(import.meta.url)(found.path).register(threads)
+    return found.variant
+  } catch (error) {
+    process.emitWarning(`the kernels of elf-streams could not be loaded, TensorFlow's run instead: ${reasonOf(error)}; install them again with \`elf engine install --force\``)
+    return undefined
+  }
+}

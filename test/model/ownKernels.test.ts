@@ -1,0 +1,252 @@
+/** The kernels of this library against their portable forms: values, every gradient, and what they must not touch. */
+import * as tf from "@tensorflow/tfjs-core"
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import fc from "fast-check"
+import { keyed } from "../../src/flow/Random.ts"
+import { selfAttention } from "../../src/model/Attention.ts"
+import { Backend } from "../../src/model/Backend.ts"
+import { mostLikely, weightedCrossEntropy } from "../../src/model/backend/kernels.ts"
+import { ownKernels, type RunKernel, withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
+import { initialAverage, updateAverage } from "../../src/model/Ema.ts"
+import { newtonSchulzBatch } from "../../src/model/NewtonSchulz.ts"
+import { globalNorm, initialState, type OptimizerOptions, step } from "../../src/model/Optimizer.ts"
+import { download, upload } from "../../src/model/Parameters.ts"
+import { addToStream } from "../../src/model/Residual.ts"
+import { rmsNorm } from "../../src/model/RmsNorm.ts"
+import { ropeTable } from "../../src/model/Rope.ts"
+import { swiGlu } from "../../src/model/SwiGlu.ts"
+import { symmetricAlgebra } from "../../src/model/SymmetricProduct.ts"
+import { testEngine } from "../support/backend.ts"
+import { relativeError } from "../support/tolerances.ts"
+
+/** Sums over rows differ in their order, and exponentials by a unit in the last place. */
+const tolerance = 1e-5
+
+const source = keyed(31)
+const normal = (purpose: string, shape: Array<number>, scale = 1): tf.Tensor =>
+  tf.tensor(source.normal({ purpose, index: 0 }, shape.reduce((a, b) => a * b, 1)).map((x) => scale * x), shape)
+
+const rowCounts = fc.constantFrom(1, 7, 65)
+const widths = fc.constantFrom(2, 6, 66, 80, 257)
+
+const absenceAllowed = process.env["ELF_STREAMS_ALLOW_MISSING_ENGINE"] === "1" || process.env["ELF_STREAMS_KERNELS"] === "0"
+
+const near = (actual: tf.Tensor, expected: tf.Tensor, what: string, limit = tolerance): void => {
+  assert.deepStrictEqual(actual.shape, expected.shape, what)
+  assert.isAtMost(relativeError(actual.dataSync(), expected.dataSync()), limit, what)
+}
+
+const kernels = (): RunKernel => {
+  const run = ownKernels()
+  if (run === undefined) throw new Error("the kernels of this library are not loaded: `elf engine install --force`")
+  return run
+}
+
+/** Value and gradients of `f` at `inputs`, with and without the kernels; the upstream gradient is not constant. */
+const sameBothWays = (f: (...inputs: Array<tf.Tensor>) => tf.Tensor, inputs: Array<tf.Tensor>, what: string): void => tf.tidy(() => {
+  kernels()
+  const values = () => {
+    const value = f(...inputs)
+    return [value, ...tf.grads(f)(inputs, normal("upstream", value.shape))]
+  }
+  const [own, portable] = [values(), withoutOwnKernels(values)]
+  own.forEach((tensor, i) => near(tensor, portable[i]!, `${what}: ${i === 0 ? "value" : `gradient ${i - 1}`}`))
+})
+
+layer(testEngine)("the kernels of this library", (it) => {
+  /** Without the kernels the test fails, unless they are turned off or an engine may be missing: then it says so. */
+  const lawful = (name: string, body: () => void) =>
+    it.effect(name, () => Effect.flatMap(Backend, (backend) => backend.kernel(name, () =>
+      ownKernels() === undefined && absenceAllowed ? void process.stderr.write(`\nNOT TESTED without the kernels of this library: ${name}\n`) : body())))
+
+  lawful("are there, and can be turned off", () => {
+    kernels()
+    assert.isUndefined(withoutOwnKernels(ownKernels))
+    assert.throws(() => withoutOwnKernels(() => { throw new Error("stop") }), "stop")
+    kernels()
+  })
+
+  lawful("normalise, gate and add as the portable forms do", () =>
+    fc.assert(fc.property(rowCounts, widths, (rows, width) => {
+      const at = `${rows} × ${width}`
+      sameBothWays((x, weight) => rmsNorm(x!, weight!), [normal("x", [rows, width]), normal("w", [width])], `rmsNorm ${at}`)
+      sameBothWays((x, product, bias) => addToStream(x as tf.Tensor2D, product as tf.Tensor2D, bias!),
+        [normal("x", [rows, width]), normal("p", [rows, width]), normal("b", [width])], `addToStream ${at}`)
+      const layer = [normal("w12", [2 * width, 6]), normal("b12", [2 * width]), normal("w3", [6, width])]
+      sameBothWays((x, w12, b12, w3) => swiGlu({ "f.w12.weight": w12!, "f.w12.bias": b12!, "f.w3.weight": w3! }, "f", x as tf.Tensor2D),
+        [normal("x", [rows, 6]), ...layer], `swiGlu ${at}`)
+    }), { numRuns: 15 }))
+
+  lawful("attend as the portable form does, with and without a mask", () =>
+    fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 66), fc.boolean(), (batch, heads, size, masked) => {
+      const positions = 13
+      const rope = ropeTable({ headSize: size, prefix: 3, length: positions - 3 })
+      const bias = masked ? tf.mul(tf.cast(tf.less(normal("mask", [batch, 1, 1, positions]), -0.5), "float32"), -1e30) : undefined
+      const names = ["qkv.weight", "qkv.bias", "q_norm.weight", "k_norm.weight", "proj.weight"]
+      const hidden = heads * size
+      const attend = (x: tf.Tensor, ...weights: Array<tf.Tensor>) =>
+        selfAttention(Object.fromEntries(names.map((name, i) => [`a.${name}`, weights[i]!])), "a", x as tf.Tensor2D, { batch, heads, positions }, rope, bias)
+      const inputs = [normal("x", [batch * positions, hidden]), normal("qkv", [3 * hidden, hidden], hidden ** -0.5), normal("b", [3 * hidden]),
+        normal("q", [size]), normal("k", [size]), normal("proj", [hidden, hidden], hidden ** -0.5)]
+      sameBothWays(attend as (...inputs: Array<tf.Tensor>) => tf.Tensor, inputs, `attention ${batch} × ${heads} × ${size}`)
+    }), { numRuns: 12 }))
+
+  it.effect("leave nothing on the device", () =>
+    Effect.gen(function*() {
+      const backend = yield* Backend
+      const before = yield* backend.live
+      yield* backend.kernel("gradients", () => {
+        const rope = ropeTable({ headSize: 6, prefix: 1, length: 4 })
+        const weights = { "a.qkv.weight": normal("qkv", [18, 6]), "a.qkv.bias": normal("b", [18]), "a.q_norm.weight": normal("q", [6]), "a.k_norm.weight": normal("k", [6]), "a.proj.weight": normal("p", [6, 6]) }
+        const attend = (x: tf.Tensor) => selfAttention(weights, "a", x as tf.Tensor2D, { batch: 2, heads: 1, positions: 5 }, rope)
+        const layer = { "f.w12.weight": normal("w12", [8, 6]), "f.w12.bias": normal("b12", [8]), "f.w3.weight": normal("w3", [6, 4]) }
+        const block = (x: tf.Tensor) => addToStream(x as tf.Tensor2D, swiGlu(layer, "f", rmsNorm(attend(x), normal("n", [6])) as tf.Tensor2D), normal("r", [6]))
+        tf.grad(block)(normal("x", [10, 6])).dataSync()
+        // Rotation tables outlive kernels.
+        tf.dispose([rope.cos, rope.sin, rope.quarterTurn])
+      })
+      assert.strictEqual(yield* backend.live, before)
+    }))
+
+  lawful("take softmax and cross-entropy as the portable forms do", () =>
+    fc.assert(fc.property(rowCounts, fc.constantFrom(2, 66, 101), (rows, vocabulary) => {
+      const run = kernels()
+      const [bias, weights] = [normal("bias", [vocabulary]) as tf.Tensor1D, normal("weights", [rows]) as tf.Tensor1D]
+      const targets = tf.tensor1d(Array.from({ length: rows }, (_, i) => (7 * i) % vocabulary), "int32")
+      // The product is used up: each call gets its own, which no host array shares.
+      const product = () => tf.mul(normal("product", [rows, vocabulary]), 3) as tf.Tensor2D
+      const own = weightedCrossEntropy(product(), bias, targets, weights)
+      const portable = withoutOwnKernels(() => weightedCrossEntropy(product(), bias, targets, weights))
+      for (const part of ["losses", "gradient", "biasGradient"] as const) near(own[part], portable[part], part)
+      assert.deepStrictEqual(mostLikely(product(), bias).arraySync(), withoutOwnKernels(() => mostLikely(product(), bias)).arraySync())
+      near(run("ElfSoftmax", [product()], 1)[0]!, tf.softmax(product()), "softmax")
+    }), { numRuns: 9 }))
+
+  lawful("give a row the same numbers however many rows there are", () => {
+    const run = kernels()
+    for (const width of [6, 80, 257]) {
+      const rows = tf.mul(normal("rows", [65, width]), 1) as tf.Tensor2D
+      const [weight, bias] = [normal("weight", [width]), normal("bias", [width])]
+      const forms: Record<string, (x: tf.Tensor2D) => tf.Tensor> = {
+        rmsNorm: (x) => run("ElfRmsNorm", [x, weight], 2)[0]!,
+        softmax: (x) => run("ElfSoftmax", [x], 1)[0]!,
+        residual: (x) => run("ElfResidual", [x, x, bias], 1)[0]!,
+        ...(width % 2 === 0 ? { gate: (x: tf.Tensor2D) => run("ElfGate", [x, bias], 1)[0]! } : {}),
+        mostLikely: (x) => run("ElfMostLikely", [x, bias], 1)[0]!
+      }
+      for (const [name, form] of Object.entries(forms)) {
+        const whole = form(rows)
+        for (const [begin, count] of [[0, 1], [3, 7], [60, 5]] as const) {
+          const alone = form(tf.slice(rows, [begin, 0], [count, width]))
+          assert.deepStrictEqual(alone.dataSync(), tf.slice(whole, begin, count).dataSync(), `${name}, width ${width}, row ${begin}`)
+        }
+      }
+    }
+  })
+
+  lawful("make symmetric products as matMul does", () =>
+    fc.assert(fc.property(fc.constantFrom(1, 5, 31, 64, 100, 259, 300), fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 3 }), fc.boolean(),
+      (size, terms, n, tall) => tf.tidy(() => {
+        kernels()
+        const x = normal("x", tall ? [n, terms, size] : [n, size, terms]) as tf.Tensor3D
+        const algebra = symmetricAlgebra()
+        const expected = tf.matMul(x, x, tall, !tall)
+        const gram = algebra.gram(x, tall)
+        near(gram, expected, `gram of ${x.shape}`)
+        near(gram, tf.transpose(gram, [0, 2, 1]), "symmetry", 0)
+        near(algebra.gram(x, tall, normal("w", [n, 1, 1]) as tf.Tensor3D), tf.mul(expected, normal("w", [n, 1, 1])), "weighted gram")
+        const small = tf.div(gram, terms + size) as tf.Tensor3D
+        const combination = { identity: 3.4, matrix: -4.7, product: 2.1 }
+        near(algebra.polynomial(small, combination), withoutOwnKernels(() => symmetricAlgebra().polynomial(small, combination)), "polynomial")
+        near(algebra.product(small, small), tf.matMul(small, small), "product")
+      })), { numRuns: 20 }))
+
+  lawful("orthogonalise as the portable form does", () => {
+    kernels()
+    for (const shape of [[3, 40, 40], [1, 384, 700], [1, 700, 384], [2, 5, 90]] as const) {
+      const x = normal("x", [...shape]) as tf.Tensor3D
+      // Five steps of a polynomial that grows small singular values fourfold magnify what the order of a sum changes.
+      near(newtonSchulzBatch(x), withoutOwnKernels(() => newtonSchulzBatch(x)), `newtonSchulz of ${shape.join(" × ")}`, 2e-4)
+    }
+    assert.deepStrictEqual(new Set(newtonSchulzBatch(tf.zeros([1, 8, 30])).dataSync()), new Set([0]))
+  })
+
+  for (const kind of ["muon", "adamw"] as const) {
+    lawful(`update in place as by groups, and nobody else's memory: ${kind}`, () => {
+      kernels()
+      const options: OptimizerOptions = { kind, weightDecay: 0.1, beta1: 0.9, beta2: 0.95 }
+      const shapes: Record<string, Array<number>> = { "a.weight": [6, 80], "b.weight": [6, 80], "c.weight": [31, 5], bias: [257], scalar: [1] }
+      const host = () => Object.entries(shapes).map(([name, shape]) => ({ name, shape, data: normal(name, shape).dataSync().slice() as Float32Array }))
+      const train = () => {
+        const given = host()
+        const parameters = upload(given)
+        const before = Object.values(parameters).map((tensor) => tf.clone(tensor))
+        const downloaded = new Map<string, [values: Float32Array, copy: Float32Array]>()
+        const average = initialAverage(parameters)
+        const state = initialState(options, parameters)
+        for (let i = 1; i <= 5; i++) {
+          const gradients = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, normal(`${name} ${i}`, shape)]))
+          const norm = globalNorm(gradients)
+          step(options, parameters, state, gradients, { learningRate: 0.01, gradientScale: 1 / norm })
+          updateAverage(average, parameters, 0.9)
+          for (const { data, name } of download({ ...parameters, ...state.moments })) downloaded.set(`${name} ${i}`, [data, data.slice()])
+          for (const [name, shape] of Object.entries(shapes)) near(gradients[name]!, normal(`${name} ${i}`, shape), `gradient of ${name}`, 0)
+        }
+        host().forEach(({ data, name }, i) => {
+          assert.deepStrictEqual(given[i]!.data, data, `host array of ${name}`)
+          assert.deepStrictEqual(before[i]!.dataSync(), data, `clone of ${name}`)
+          assert.notDeepEqual(parameters[name]!.dataSync(), data, `${name} moves`)
+        })
+        for (const [name, [values, copy]] of downloaded) assert.deepStrictEqual(values, copy, `download of ${name}`)
+        return { ...parameters, ...state.moments, ...Object.fromEntries(Object.entries(average).map(([name, value]) => [`average/${name}`, value])) }
+      }
+      const [own, portable] = [train(), withoutOwnKernels(train)]
+      assert.deepStrictEqual(Object.keys(own), Object.keys(portable))
+      for (const name of Object.keys(own)) near(own[name]!, portable[name]!, name)
+      tf.dispose([own, portable])
+    })
+  }
+
+  lawful("refuse tensors that do not fit, and leave the process alive", () => {
+    const run = kernels()
+    const f = (...shape: Array<number>) => tf.zeros(shape)
+    const cases: ReadonlyArray<readonly [name: `Elf${string}`, inputs: ReadonlyArray<tf.Tensor>, outputs: number]> = [
+      ["ElfRmsNorm", [f(3, 8), f(7)], 2],
+      ["ElfRmsNorm", [f(3, 0), f(0)], 2],
+      ["ElfRmsNormGradient", [f(3, 8), f(3, 8), f(8), f(300)], 2],
+      ["ElfRmsNormGradient", [f(1, 8), f(3, 8), f(8), f(3)], 2],
+      ["ElfGate", [f(3, 8), f(6)], 1],
+      ["ElfGate", [f(3, 7), f(7)], 1],
+      ["ElfGateGradient", [f(1, 4), f(3, 8), f(8)], 2],
+      ["ElfResidual", [f(3, 8), f(2, 8), f(8)], 1],
+      ["ElfResidual", [f(3, 8), f(3, 8), f(0)], 1],
+      ["ElfColumnSum", [f(3, 0)], 1],
+      ["ElfSoftmaxGradient", [f(1, 8), f(3, 8)], 1],
+      ["ElfHeads", [f(6, 24), f(24), f(4), f(4), f(5, 4), f(5, 4)], 4],
+      ["ElfHeads", [f(6, 24), f(24), f(4), f(2), f(3, 4), f(3, 4)], 4],
+      ["ElfHeads", [f(6, 24), f(20), f(4), f(4), f(3, 4), f(3, 4)], 4],
+      ["ElfHeads", [f(6, 24), f(24), f(4), f(4), f(3, 4), f(1, 4)], 4],
+      ["ElfHeads", [f(6, 24), f(24), f(4), f(4), f(0, 4), f(0, 4)], 4],
+      ["ElfHeadsGradient", [f(1), f(1), f(1), f(6, 24), f(24), f(4), f(4), f(3, 4), f(3, 4), f(6, 4)], 4],
+      ["ElfCrossEntropy", [f(3, 8), f(8), tf.tensor1d([0, 1, 8], "int32"), f(3)], 2],
+      ["ElfCrossEntropy", [f(3, 8), f(8), tf.tensor1d([0, 1, -1], "int32"), f(3)], 2],
+      ["ElfCrossEntropy", [f(2, 8), f(8), tf.tensor1d([0, 1, 2], "int32"), f(3)], 2],
+      ["ElfCrossEntropy", [f(3, 8), f(8), f(3), f(3)], 2],
+      ["ElfMostLikely", [f(3, 8), f(5)], 1],
+      ["ElfSymmetric", [f(1, 4, 4), f(1, 4, 3), f(1), f(1, 3)], 1],
+      ["ElfSymmetric", [f(1, 4, 4), f(1, 4, 4), f(1), tf.ones([1, 3])], 1],
+      ["ElfSymmetric", [f(1, 4, 4), f(1, 4, 4), f(1), f(4)], 1],
+      ["ElfSymmetricTurned", [f(1, 0, 4), f(1, 0, 4), f(1), f(1, 3)], 1],
+      ["ElfMomentum", [f(4), f(5), f(4)], 2],
+      ["ElfMomentum", [f(4), f(4), f(3)], 2],
+      ["ElfSubtract", [f(4), f(5), f(1)], 0],
+      ["ElfSubtract", [f(4), f(4), f(0)], 0],
+      ["ElfAdam", [f(4), f(4), f(4), f(5), f(9)], 0],
+      ["ElfAdam", [f(4), f(4), f(4), f(4), f(8)], 0],
+      ["ElfAverage", [f(4), f(3), f(1)], 0]
+    ]
+    for (const [name, inputs, outputs] of cases) assert.throws(() => run(name, inputs, outputs), /./, `${name} of ${inputs.map(({ shape }) => `[${shape}]`).join(" ")}`)
+    assert.throws(() => run("ElfSoftmax", [f(2, 2), f(2, 2)], 1))
+  })
+})
