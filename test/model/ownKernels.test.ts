@@ -3,11 +3,10 @@ import * as tf from "@tensorflow/tfjs-core"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import fc from "fast-check"
-import { keyed } from "../../src/flow/Random.ts"
 import { selfAttention } from "../../src/model/Attention.ts"
 import { Backend } from "../../src/model/Backend.ts"
 import { mostLikely, weightedCrossEntropy } from "../../src/model/backend/kernels.ts"
-import { ownKernels, type RunKernel, withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
+import { ownKernels, withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
 import { initialAverage, updateAverage } from "../../src/model/Ema.ts"
 import { newtonSchulzBatch } from "../../src/model/NewtonSchulz.ts"
 import { globalNorm, initialState, type OptimizerOptions, step } from "../../src/model/Optimizer.ts"
@@ -18,41 +17,7 @@ import { ropeTable } from "../../src/model/Rope.ts"
 import { swiGlu } from "../../src/model/SwiGlu.ts"
 import { symmetricAlgebra } from "../../src/model/SymmetricProduct.ts"
 import { testEngine } from "../support/backend.ts"
-import { relativeError } from "../support/tolerances.ts"
-
-/** Sums over rows differ in their order, and exponentials by a unit in the last place. */
-const tolerance = 1e-5
-
-const source = keyed(31)
-const normal = (purpose: string, shape: Array<number>, scale = 1): tf.Tensor =>
-  tf.tensor(source.normal({ purpose, index: 0 }, shape.reduce((a, b) => a * b, 1)).map((x) => scale * x), shape)
-
-const rowCounts = fc.constantFrom(1, 7, 65)
-const widths = fc.constantFrom(2, 6, 66, 80, 257)
-
-const absenceAllowed = process.env["ELF_STREAMS_ALLOW_MISSING_ENGINE"] === "1" || process.env["ELF_STREAMS_KERNELS"] === "0"
-
-const near = (actual: tf.Tensor, expected: tf.Tensor, what: string, limit = tolerance): void => {
-  assert.deepStrictEqual(actual.shape, expected.shape, what)
-  assert.isAtMost(relativeError(actual.dataSync(), expected.dataSync()), limit, what)
-}
-
-const kernels = (): RunKernel => {
-  const run = ownKernels()
-  if (run === undefined) throw new Error("the kernels of this library are not loaded: `elf engine install --force`")
-  return run
-}
-
-/** Value and gradients of `f` at `inputs`, with and without the kernels; the upstream gradient is not constant. */
-const sameBothWays = (f: (...inputs: Array<tf.Tensor>) => tf.Tensor, inputs: Array<tf.Tensor>, what: string): void => tf.tidy(() => {
-  kernels()
-  const values = () => {
-    const value = f(...inputs)
-    return [value, ...tf.grads(f)(inputs, normal("upstream", value.shape))]
-  }
-  const [own, portable] = [values(), withoutOwnKernels(values)]
-  own.forEach((tensor, i) => near(tensor, portable[i]!, `${what}: ${i === 0 ? "value" : `gradient ${i - 1}`}`))
-})
+import { absenceAllowed, kernels, near, normal, rowCounts, sameBothWays, widths } from "../support/ownKernels.ts"
 
 layer(testEngine)("the kernels of this library", (it) => {
   /** Without the kernels the test fails, unless they are turned off or an engine may be missing: then it says so. */
