@@ -6,11 +6,11 @@ Takes and prints what reference_torch.py does. A JAX step is all denoiser rows o
 import json
 import os
 import resource
-import statistics
 import sys
-import time
 import types
 from functools import partial
+
+from repetitions import timed
 
 checkout, c = sys.argv[1], json.loads(sys.argv[2])
 if c["cond"] or c["encoder"] != "stub" or c["optimizer"] != "muon":
@@ -31,17 +31,6 @@ from utils import generation_utils, sampling_utils, train_utils
 
 B, S, D, V = c["batch"], c["seq"], c["text_dim"], c["vocab"]
 DECODER_SHARE = 0.2
-
-
-def timed(work, reps):
-    work()
-    seconds = []
-    for _ in range(reps):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return dict(min_s=min(seconds), median_s=statistics.median(seconds), max_s=max(seconds), mean_s=statistics.mean(seconds), reps=reps, all_s=seconds)
-
 
 model = ELF(
     text_encoder_dim=D, max_length=S, hidden_size=c["hidden"], depth=c["depth"], num_heads=c["heads"], bottleneck_dim=c["bottleneck"],

@@ -7,9 +7,9 @@ import json
 import logging
 import os
 import resource
-import statistics
 import sys
-import time
+
+from repetitions import timed
 
 checkout, c = sys.argv[1], json.loads(sys.argv[2])
 os.environ["OMP_NUM_THREADS"] = str(c["threads"])
@@ -26,16 +26,6 @@ from utils import generation_utils, sampling_utils, train_utils
 torch.set_num_threads(c["threads"])
 torch.manual_seed(0)
 B, S, D, V = c["batch"], c["seq"], c["text_dim"], c["vocab"]
-
-
-def timed(work, reps):
-    work()
-    seconds = []
-    for _ in range(reps):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return dict(min_s=min(seconds), median_s=statistics.median(seconds), max_s=max(seconds), mean_s=statistics.mean(seconds), reps=reps, all_s=seconds)
 
 
 class GivenLatents(torch.nn.Module):

@@ -1,13 +1,14 @@
 /**
  * Texts → their latents: the frozen encoder alone, for who wants embeddings.
  */
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { requireArgument } from "../flow/errors.ts"
 import { type EmbedError, Encoder } from "../model/Encoder.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { conditionLatents, encodedPositions } from "./conditionLatents.ts"
 import { batchesOf, byLength } from "./lengthBuckets.ts"
 import type { Stage } from "./Stage.ts"
+import { byWindow } from "./windows.ts"
 
 /** How texts are encoded. */
 export interface EncodeOptions {
@@ -83,13 +84,5 @@ export const encode = (options: EncodeOptions): Stage<string, Encoded, EmbedErro
   requireArgument(Number.isSafeInteger(length) && length >= 1, "encode.length", "an integer ≥ 1", length)
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "encode.batchSize", "an integer ≥ 1", batchSize)
   requireArgument(Number.isSafeInteger(window) && window >= 1, "encode.window", "an integer ≥ 1", window)
-  return <E0, R0>(upstream: Stream.Stream<string, E0, R0>) =>
-    upstream.pipe(
-      Stream.grouped(window),
-      Stream.mapAccumEffect(
-        () => 0,
-        (first: number, texts: ReadonlyArray<string>) =>
-          Effect.map(encodeWindow(texts, first, options), (encoded) => [first + texts.length, encoded] as const)
-      )
-    )
+  return byWindow(window, (texts: ReadonlyArray<string>, first) => encodeWindow(texts, first, options))
 }

@@ -14,6 +14,7 @@ import { decode, trimAnswer } from "./decode.ts"
 import { batchesOf, byLength } from "./lengthBuckets.ts"
 import { sample, type SampleCondition, type SamplerOptions } from "./sample.ts"
 import type { Stage } from "./Stage.ts"
+import { byWindow } from "./windows.ts"
 
 /** How answers are made. */
 export interface GenerateOptions extends SamplerOptions {
@@ -175,16 +176,5 @@ export const generate = (
   const { batchSize = 16, window = batchSize } = options
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "generate.batchSize", "an integer ≥ 1", batchSize)
   requireArgument(Number.isSafeInteger(window) && window >= 1, "generate.window", "an integer ≥ 1", window)
-  return <E0, R0>(upstream: Stream.Stream<string | KeyedPrompt, E0, R0>) =>
-    upstream.pipe(
-      Stream.grouped(window),
-      Stream.mapAccumEffect(
-        () => 0,
-        (first: number, rows: ReadonlyArray<string | KeyedPrompt>) =>
-          Effect.map(
-            answerWindow(rows.map((row, i) => keyed(row, first + i)), first, plan),
-            (answers) => [first + rows.length, answers] as const
-          )
-      )
-    )
+  return byWindow(window, (rows: ReadonlyArray<string | KeyedPrompt>, first) => answerWindow(rows.map((row, i) => keyed(row, first + i)), first, plan))
 }

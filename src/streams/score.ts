@@ -16,6 +16,7 @@ import { batchesOf } from "./lengthBuckets.ts"
 import { selfCondition, type SelfConditionedBatch } from "./selfCondition.ts"
 import type { EmbeddedSequence, LabelledSequence } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
+import { byWindow } from "./windows.ts"
 
 /** At which noise a text is scored. */
 export interface ScoreOptions extends Pick<CorruptionOptions, "timeDistribution" | "noiseScale" | "timeEpsilon"> {
@@ -125,13 +126,5 @@ export const score = (options: ScoreOptions & Seeded): Stage<string, Scored, Emb
   requireArgument(Number.isSafeInteger(draws) && draws >= 1, "score.draws", "an integer ≥ 1", draws)
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "score.batchSize", "an integer ≥ 1", batchSize)
   const keyed = (text: string, index: number): ScoredText => ({ text, keys: Array.from({ length: draws }, (_, draw) => index * draws + draw) })
-  return <E0, R0>(upstream: Stream.Stream<string, E0, R0>) =>
-    upstream.pipe(
-      Stream.grouped(batchSize),
-      Stream.mapAccumEffect(
-        () => 0,
-        (first: number, texts: ReadonlyArray<string>) =>
-          Effect.map(scoreWindow(texts.map((text, i) => keyed(text, first + i)), first, options), (scored) => [first + texts.length, scored] as const)
-      )
-    )
+  return byWindow(batchSize, (texts: ReadonlyArray<string>, first) => scoreWindow(texts.map((text, i) => keyed(text, first + i)), first, options))
 }

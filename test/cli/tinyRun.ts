@@ -1,24 +1,10 @@
 /** A run so small that it trains in a second: random encoder, sixteen texts, a network of a few thousand weights. */
 import { Effect, Stream } from "effect"
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { keyed } from "../../src/flow/Random.ts"
-import { Parquet, Safetensors } from "../../src/io/index.ts"
-import { initialT5 } from "../../src/model/Initialization.ts"
-import type { T5Config } from "../../src/model/T5Encoder.ts"
-
-const encoder: T5Config = {
-  vocab_size: 32_100,
-  d_model: 8,
-  d_kv: 4,
-  d_ff: 16,
-  num_layers: 1,
-  num_heads: 2,
-  relative_attention_num_buckets: 32,
-  relative_attention_max_distance: 128,
-  feed_forward_proj: "relu"
-}
+import { Parquet } from "../../src/io/index.ts"
+import { writeTinyEncoder } from "../support/tinyEncoder.ts"
 
 const texts = Array.from({ length: 16 }, (_, i) => `Fellow citizens, this is message number ${i} on the state of the Union and of its ${i * 7} roads and harbours.`)
 
@@ -28,9 +14,7 @@ export const tinyFolder = Effect.acquireRelease(
   (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
 ).pipe(Effect.tap((folder) =>
   Effect.gen(function*() {
-    yield* Effect.promise(() => mkdir(join(folder, "encoder")))
-    yield* Effect.promise(() => writeFile(join(folder, "encoder", "config.json"), JSON.stringify(encoder)))
-    yield* Safetensors.write(join(folder, "encoder", "model.safetensors"), initialT5(encoder, keyed(0)).map((tensor) => ({ ...tensor, dtype: "F32" as const })))
+    yield* writeTinyEncoder(join(folder, "encoder"))
     yield* Stream.fromIterable(texts.map((text, i) => ({ text, number: i }))).pipe(
       Parquet.write(join(folder, "texts.parquet"), { schema: { text: "string", number: "int32" }, rowGroupSize: 4 }),
       Stream.runDrain

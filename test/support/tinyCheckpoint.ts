@@ -1,25 +1,12 @@
 /** A checkpoint that answers in milliseconds, and a parquet file of prompts for it: no training, all weights drawn. */
 import { Effect, Stream } from "effect"
-import { mkdir, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { keyed } from "../../src/flow/Random.ts"
-import { Checkpoint, Parquet, RunConfig, Safetensors } from "../../src/io/index.ts"
-import { initialParameters, initialT5 } from "../../src/model/Initialization.ts"
+import { Checkpoint, Parquet, RunConfig } from "../../src/io/index.ts"
+import { initialParameters } from "../../src/model/Initialization.ts"
 import type { HostTensor } from "../../src/model/Parameters.ts"
-import type { T5Config } from "../../src/model/T5Encoder.ts"
 import { portable } from "../../src/run/weights.ts"
-
-const encoder: T5Config = {
-  vocab_size: 32_100,
-  d_model: 8,
-  d_kv: 4,
-  d_ff: 16,
-  num_layers: 1,
-  num_heads: 2,
-  relative_attention_num_buckets: 32,
-  relative_attention_max_distance: 128,
-  feed_forward_proj: "relu"
-}
+import { writeTinyEncoder } from "./tinyEncoder.ts"
 
 const source = keyed(7)
 
@@ -29,13 +16,9 @@ const noisy = (tensor: HostTensor): HostTensor => {
   return { ...tensor, data: tensor.data.map((x, i) => x + 0.3 * noise[i]!) }
 }
 
-const asFloats = (tensors: ReadonlyArray<HostTensor>) => tensors.map((tensor) => ({ ...tensor, dtype: "F32" as const }))
-
 /** Writes `encoder/` and `run/` into `folder`; the path of the run. */
 export const writeTinyCheckpoint = Effect.fnUntraced(function*(folder: string, step = 1) {
-  yield* Effect.promise(() => mkdir(join(folder, "encoder"), { recursive: true }))
-  yield* Effect.promise(() => writeFile(join(folder, "encoder", "config.json"), JSON.stringify(encoder)))
-  yield* Safetensors.write(join(folder, "encoder", "model.safetensors"), asFloats(initialT5(encoder, keyed(0))))
+  yield* writeTinyEncoder(join(folder, "encoder"))
   const directory = join(folder, "run")
   const run = yield* RunConfig.decode({
     seed: 1,
