@@ -5,20 +5,19 @@ import { Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
+import type { DistillationSection } from "../run/plan.ts"
 import { distillRun, type DistillSummary, type RoundSummary } from "./distillRun.ts"
 import { announceEngine, json, requireOption, runFile } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable } from "./progress.ts"
 
-type Section = NonNullable<RunConfig.RunConfig["distillation"]>
-
 /** The section of a run that has one. */
-const sectionOf = (run: RunConfig.RunConfig, file: string): Effect.Effect<Section, RunConfig.RunConfigError> =>
+const sectionOf = (run: RunConfig.RunConfig, file: string): Effect.Effect<DistillationSection, RunConfig.RunConfigError> =>
   run.distillation === undefined
     ? Effect.fail(new RunConfig.RunConfigError({ file, problems: ["distillation: this section must be given; it names the teacher and the steps of a round"] }))
     : Effect.succeed(run.distillation)
 
-const withSteps = (section: Section, steps: Option.Option<number>): Section =>
+const withSteps = (section: DistillationSection, steps: Option.Option<number>): DistillationSection =>
   Option.isNone(steps) ? section : { ...section, stepsPerRound: steps.value, warmupSteps: Math.min(section.warmupSteps, steps.value) }
 
 const heldOutPart = ({ heldOutAfter, heldOutBefore }: RoundSummary): string =>

@@ -11,6 +11,7 @@ import { TrainState, type TrainStart } from "../model/TrainState.ts"
 import { type DistillationRound, distillationRounds, roundCorruption, teacherWeights, teachOptions } from "../run/distillation.ts"
 import { encoderLayer, tokenizerLayer } from "../run/encoder.ts"
 import { distillationLosses, heldOutBatches } from "../run/heldOut.ts"
+import { type DistillationSection, planDistillation, type PlannedDistillation } from "../run/plan.ts"
 import { readTrainSnapshot } from "../run/runCheckpoint.ts"
 import { processOf } from "../run/sampling.ts"
 import { averagedTensors } from "../run/weights.ts"
@@ -24,7 +25,7 @@ import { batchesOf, refuseUsedFolder, trainSteps, type TrainSummary } from "./tr
 /** A run file with its distillation section, and whether to go on from the latest checkpoint of its rounds. */
 export interface DistillRequest {
   readonly run: RunConfig.RunConfig
-  readonly section: NonNullable<RunConfig.RunConfig["distillation"]>
+  readonly section: DistillationSection
   readonly resume: boolean
 }
 
@@ -79,7 +80,7 @@ const resumedStart = Effect.fnUntraced(function*({ run }: DistillationRound, lat
 })
 
 /** Trains the round's student, which is in scope, to its last step. */
-const roundSteps = Effect.fnUntraced(function*({ section }: DistillRequest, round: DistillationRound, { position, step }: Start) {
+const roundSteps = Effect.fnUntraced(function*(section: PlannedDistillation, round: DistillationRound, { position, step }: Start) {
   const { run } = round
   const corruption = roundCorruption(round, section)
   const taught = teach({ ...teachOptions(round, section), source: keyed(run.seed) })
@@ -93,13 +94,13 @@ const roundSteps = Effect.fnUntraced(function*({ section }: DistillRequest, roun
   })
 })
 
-const distillFrom = (request: DistillRequest, round: DistillationRound, start: Start) => {
+const distillFrom = (section: PlannedDistillation, round: DistillationRound, start: Start) => {
   const { model: config, optimizer } = round.run
   const state = TrainState.layer({ config, optimizer, from: start.from, process: processOf(round.run) })
-  return Effect.scoped(roundSteps(request, round, start)).pipe(Effect.provide(state))
+  return Effect.scoped(roundSteps(section, round, start)).pipe(Effect.provide(state))
 }
 
-const runRound = Effect.fnUntraced(function*(request: DistillRequest, round: DistillationRound, count: number, teacher: ElfWeights, previous: Ended | undefined) {
+const runRound = Effect.fnUntraced(function*(section: PlannedDistillation, round: DistillationRound, count: number, teacher: ElfWeights, previous: Ended | undefined) {
   const { number, run, studentSteps, teacherSteps } = round
   const latest = (yield* hasCheckpoint(round)) ? yield* Checkpoint.read(run.checkpoint.directory) : undefined
   if (latest !== undefined && latest.step >= batchesOf(run)) {
@@ -107,14 +108,14 @@ const runRound = Effect.fnUntraced(function*(request: DistillRequest, round: Dis
   }
   yield* report(`round ${number}/${count}: ${studentSteps} student steps, each for ${teacherSteps} of the teacher`)
   const start = latest === undefined ? yield* freshStart(round, teacher, previous) : yield* resumedStart(round, latest)
-  const summary = summaryOf(round, yield* distillFrom(request, round, start))
+  const summary = summaryOf(round, yield* distillFrom(section, round, start))
   return { summary, checkpoint: yield* Checkpoint.read(run.checkpoint.directory) } as Ended
 })
 
-const runRounds = Effect.fnUntraced(function*(request: DistillRequest, rounds: ReadonlyArray<DistillationRound>, teacher: ElfWeights) {
+const runRounds = Effect.fnUntraced(function*(section: PlannedDistillation, rounds: ReadonlyArray<DistillationRound>, teacher: ElfWeights) {
   const started = yield* Clock.currentTimeMillis
   const ended: Array<Ended> = []
-  for (const round of rounds) ended.push(yield* runRound(request, round, rounds.length, teacher, ended.at(-1)))
+  for (const round of rounds) ended.push(yield* runRound(section, round, rounds.length, teacher, ended.at(-1)))
   return {
     rounds: ended.map(({ summary }) => summary),
     seconds: ((yield* Clock.currentTimeMillis) - started) / 1000,
@@ -124,11 +125,12 @@ const runRounds = Effect.fnUntraced(function*(request: DistillRequest, rounds: R
 
 /** Distils a run's teacher through all rounds and says what came of it. */
 export const distillRun = Effect.fnUntraced(function*(request: DistillRequest) {
-  const { resume, run, section } = request
+  const { resume, run } = request
+  const section = yield* planDistillation(run, request.section)
   const rounds = distillationRounds(run, section)
   if (!resume) yield* Effect.forEach(rounds, (round) => refuseUsedFolder(round.run.checkpoint.directory, "distillation.directory"), { discard: true })
   const teacher = yield* teacherWeights(run, section)
-  return yield* runRounds(request, rounds, teacher).pipe(
+  return yield* runRounds(section, rounds, teacher).pipe(
     Effect.provide(Layer.mergeAll(Teacher.layer(teacher), encoderLayer(run), tokenizerLayer(run)))
   )
 })

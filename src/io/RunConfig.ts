@@ -147,8 +147,11 @@ const scheduleChecks = ({ data, distillation, flow, optimizer }: RunConfig): Rea
 
 const distillationChecks = ({ distillation }: RunConfig): ReadonlyArray<Check> => {
   if (distillation === undefined) return []
-  const { stepsPerRound, warmupSteps } = distillation
-  return [[warmupSteps <= stepsPerRound, `distillation.warmupSteps: ${warmupSteps} is more than distillation.stepsPerRound, ${stepsPerRound}`]]
+  const { epochsPerRound, stepsPerRound = Infinity, warmupSteps } = distillation
+  return [
+    [stepsPerRound !== Infinity || epochsPerRound !== undefined, "distillation.stepsPerRound: this key must be given, or distillation.epochsPerRound instead"],
+    [warmupSteps <= stepsPerRound, `distillation.warmupSteps: ${warmupSteps} is more than distillation.stepsPerRound, ${stepsPerRound}`]
+  ]
 }
 
 const crossChecks: ReadonlyArray<(config: RunConfig) => ReadonlyArray<Check>> = [

@@ -186,8 +186,10 @@ const publishedRounds: readonly [typeof Round.Type, ...Array<typeof Round.Type>]
 const Distillation = Schema.Struct({
   teacher: required(Text, "Checkpoint of the teacher, or folder of its run (the latest is taken); relative to the run file."),
   rounds: key(Schema.NonEmptyArray(Round), publishedRounds, "The curriculum: each round goes on from the student of the one before; the teacher stays."),
-  stepsPerRound: required(AtLeastOne, "Optimiser steps of a round; instead of optimizer.steps and data.epochs."),
+  stepsPerRound: optional(AtLeastOne, "Optimiser steps of a round, instead of optimizer.steps; as many as epochsPerRound makes when absent."),
+  epochsPerRound: optional(Positive, "Passes over the data of a round, instead of data.epochs."),
   warmupSteps: key(Count, 0, "Steps of linear warm-up of each round; at most stepsPerRound."),
+  warmupEpochs: optional(NotNegative, "The warm-up of each round in epochs, where warmupSteps is 0."),
   decoderProbability: key(Share, 0.2, "Share of the rows that train the decoder."),
   studentTimes: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "How the time is drawn at which a student's step begins."),
   teacherTimes: key(

@@ -13,11 +13,8 @@ import type { ElfWeights } from "../model/Network.ts"
 import type { CorruptionOptions } from "../streams/corrupt.ts"
 import type { TeachOptions } from "../streams/teach.ts"
 import { corruptionOptions } from "./corruption.ts"
-import type { PlannedRun } from "./plan.ts"
+import type { DistillationSection, PlannedDistillation, PlannedRun } from "./plan.ts"
 import { averagedTensors, checkpointConfig } from "./weights.ts"
-
-/** What a run file's distillation section says. */
-type Section = NonNullable<RunConfig.RunConfig["distillation"]>
 
 /** The teacher of a distillation is not the network that the run file describes. */
 export class TeacherError extends Schema.TaggedError<TeacherError>()("TeacherError", {
@@ -44,7 +41,7 @@ export interface DistillationRound {
 /** Name of a round's folder: `round-2-steps-8`. */
 const folderOf = (number: number, studentSteps: number): string => `round-${number}-steps-${studentSteps}`
 
-const roundRun = (run: RunConfig.RunConfig, section: Section, folder: string, studentSteps: number): PlannedRun => {
+const roundRun = (run: RunConfig.RunConfig, section: PlannedDistillation, folder: string, studentSteps: number): PlannedRun => {
   const { epochs: _, ...data } = run.data
   const { warmupEpochs: __, ...optimizer } = run.optimizer
   return {
@@ -60,7 +57,7 @@ const roundRun = (run: RunConfig.RunConfig, section: Section, folder: string, st
 }
 
 /** The rounds of a run, in their order. */
-export const distillationRounds = (run: RunConfig.RunConfig, section: Section): ReadonlyArray<DistillationRound> =>
+export const distillationRounds = (run: RunConfig.RunConfig, section: PlannedDistillation): ReadonlyArray<DistillationRound> =>
   section.rounds.map((round, i) => ({
     ...round,
     number: i + 1,
@@ -71,13 +68,13 @@ const lawOf = (name: "logitNormal" | "uniform", { timeDistribution: law }: RunCo
   name === "uniform" ? uniform : logitNormal(law.kind === "logitNormal" ? law : { mean: -1.5, standardDeviation: 0.8 })
 
 /** How a round's rows are corrupted: t is where the student's step begins. */
-export const roundCorruption = ({ run, studentSteps }: DistillationRound, { studentTimes }: Section): CorruptionOptions => ({
+export const roundCorruption = ({ run, studentSteps }: DistillationRound, { studentTimes }: DistillationSection): CorruptionOptions => ({
   ...corruptionOptions(run),
   timeDistribution: spanStart(lawOf(studentTimes, run.flow), 1 / studentSteps)
 })
 
 /** What the teacher does in a round. */
-export const teachOptions = ({ run, studentSteps, teacherSteps }: DistillationRound, { teacherTimes }: Section): TeachOptions => ({
+export const teachOptions = ({ run, studentSteps, teacherSteps }: DistillationRound, { teacherTimes }: DistillationSection): TeachOptions => ({
   stepSize: 1 / studentSteps,
   teacherSteps,
   teacherTimes: teacherTimes === "equal" ? teacherTimes : lawOf(teacherTimes, run.flow)
@@ -103,7 +100,7 @@ const differences = (run: RunConfig.RunConfig, teacher: RunConfig.RunConfig): Re
     .map(([place, value]) => `${place} is ${String(value(run))}, the teacher's is ${String(value(teacher))}`)
 
 /** The teacher of a run: the moving average of its weights, where its checkpoint has one. */
-export const teacherWeights = Effect.fnUntraced(function*(run: RunConfig.RunConfig, { teacher }: Section) {
+export const teacherWeights = Effect.fnUntraced(function*(run: RunConfig.RunConfig, { teacher }: DistillationSection) {
   const checkpoint = yield* Checkpoint.read(teacher)
   const found = differences(run, yield* checkpointConfig(checkpoint))
   if (found.length > 0) return yield* new TeacherError({ teacher: checkpoint.path, problems: found as [string, ...Array<string>] })

@@ -9,7 +9,7 @@ export { encoderLayer, type LoadEncoderError, type LoadTokenizerError, tokenizer
 export { EncoderError } from "./encoderPlace.ts"
 export { distillationLosses, heldOutBatches, heldOutLosses } from "./heldOut.ts"
 export * as Inference from "./inference/index.ts"
-export { type PlannedRun, planRun, rowsPerEpoch, ShortRunError } from "./plan.ts"
+export { type DistillationSection, planDistillation, type PlannedDistillation, type PlannedRun, planRun, rowsPerEpoch, ShortRunError } from "./plan.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"

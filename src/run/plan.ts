@@ -46,22 +46,55 @@ export const rowsPerEpoch = Effect.fnUntraced(function*(run: RunConfig.RunConfig
   return run.data.conditionColumn === undefined ? (documents * (yield* meanTokens(run))) / run.model.length : documents
 })
 
+/** A length and a warm-up, each in steps or in epochs. */
+interface Duration {
+  readonly steps: number | undefined
+  readonly epochs: number | undefined
+  readonly warmupSteps: number
+  readonly warmupEpochs: number | undefined
+}
+
+/** A duration in steps; steps that are given win over epochs. */
+const stepsOf = Effect.fnUntraced(function*(run: RunConfig.RunConfig, { epochs = 0, steps: given, warmupEpochs, warmupSteps: warmup }: Duration) {
+  const byEpochs = warmupEpochs !== undefined && warmup === 0
+  if (given !== undefined && !byEpochs) return { steps: given, warmupSteps: warmup }
+  const rows = yield* rowsPerEpoch(run).pipe(Effect.provide(tokenizerLayer(run)))
+  const updateRows = run.data.batchSize * run.optimizer.gradientAccumulation
+  const updates = (epochs: number): number => Math.floor((epochs * rows) / updateRows)
+  const steps = given ?? updates(epochs)
+  if (steps === 0) return yield* new ShortRunError({ rows, epochs, updateRows })
+  return { steps, warmupSteps: Math.min(steps, byEpochs ? updates(warmupEpochs) : warmup) }
+})
+
 /**
  * Fills in the steps of a run and of its warm-up where the run file counts them in epochs. The data is looked at only then.
  *
- * **Details** Steps are updates: epochs × rows / (batchSize × gradientAccumulation), rounded down.
+ * **Details** Steps are updates: epochs × rows / (batchSize × gradientAccumulation), rounded down. Fails with
+ * `ShortRunError` if that is none, and with the errors of reading the data.
  *
  * @source `train.py`, `run_training`
  */
 export const planRun = Effect.fnUntraced(function*(run: RunConfig.RunConfig) {
-  const { data: { batchSize, epochs = 0 }, optimizer: { warmupEpochs, ...optimizer } } = run
-  const byEpochs = warmupEpochs !== undefined && optimizer.warmupSteps === 0
-  if (optimizer.steps !== undefined && !byEpochs) return { ...run, optimizer: { ...optimizer, steps: optimizer.steps } } as PlannedRun
-  const rows = yield* rowsPerEpoch(run).pipe(Effect.provide(tokenizerLayer(run)))
-  const updateRows = batchSize * optimizer.gradientAccumulation
-  const updates = (epochs: number): number => Math.floor((epochs * rows) / updateRows)
-  const steps = optimizer.steps ?? updates(epochs)
-  if (steps === 0) return yield* new ShortRunError({ rows, epochs, updateRows })
-  const warmupSteps = Math.min(steps, byEpochs ? updates(warmupEpochs) : optimizer.warmupSteps)
-  return { ...run, optimizer: { ...optimizer, steps, warmupSteps } } as PlannedRun
+  const { data: { epochs }, optimizer: { warmupEpochs, ...optimizer } } = run
+  const { steps, warmupSteps } = optimizer
+  return { ...run, optimizer: { ...optimizer, ...(yield* stepsOf(run, { steps, epochs, warmupSteps, warmupEpochs })) } } as PlannedRun
+})
+
+/** The distillation section of a run file. */
+export type DistillationSection = NonNullable<RunConfig.RunConfig["distillation"]>
+
+/** A distillation whose rounds' number of steps is known. */
+export interface PlannedDistillation extends DistillationSection {
+  readonly stepsPerRound: number
+}
+
+/**
+ * Fills in the steps of a distillation's rounds and of their warm-up, as `planRun` does those of a run.
+ *
+ * @source branch `distillation`, `src/distill_train.py`
+ */
+export const planDistillation = Effect.fnUntraced(function*(run: RunConfig.RunConfig, section: DistillationSection) {
+  const { epochsPerRound: epochs, stepsPerRound: steps, warmupEpochs, warmupSteps, ...rest } = section
+  const planned = yield* stepsOf(run, { steps, epochs, warmupSteps, warmupEpochs })
+  return { ...rest, stepsPerRound: planned.steps, warmupSteps: planned.warmupSteps } as PlannedDistillation
 })

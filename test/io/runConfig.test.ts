@@ -60,6 +60,10 @@ describe("decode", () => {
       assert.deepStrictEqual([...(yield* problems({ ...least, distillation: { teacher: "run", stepsPerRound: 5, warmupSteps: 6 } }))], [
         "distillation.warmupSteps: 6 is more than distillation.stepsPerRound, 5"
       ])
+      assert.deepStrictEqual([...(yield* problems({ ...least, distillation: { teacher: "run" } }))], [
+        "distillation.stepsPerRound: this key must be given, or distillation.epochsPerRound instead"
+      ])
+      assert.strictEqual((yield* RunConfig.decode({ ...least, distillation: { teacher: "run", epochsPerRound: 0.5, warmupSteps: 6 } })).distillation!.epochsPerRound, 0.5)
     }))
   it.effect("a decoded configuration decodes to itself", () =>
     check([fc.integer(), fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom("ELF-B", "ELF-M", "ELF-L")], (seed, share, preset) =>

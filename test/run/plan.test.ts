@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { Parquet, RunConfig } from "../../src/io/index.ts"
 import { Tokenizer } from "../../src/model/Tokenizer.ts"
-import { encoderLayer, planRun, rowsPerEpoch, ShortRunError, trainingBatches } from "../../src/run/index.ts"
+import { encoderLayer, planDistillation, planRun, rowsPerEpoch, ShortRunError, trainingBatches } from "../../src/run/index.ts"
 import { tokenize } from "../../src/streams/tokenize.ts"
 import { tinyFolder, writeRunFile } from "../cli/tinyRun.ts"
 import { testEngine } from "../support/backend.ts"
@@ -51,6 +51,17 @@ layer(testEngine)("planRun", (it) => {
       const planned = yield* planRun(yield* load({ epochs: 5 }, { warmupEpochs: 0.5 }))
       assert.deepStrictEqual(yield* planRun(planned), planned)
       assert.deepStrictEqual(yield* RunConfig.decode(planned), planned)
+    }))
+
+  it.effect("a round of a distillation is planned as a run is", () =>
+    Effect.gen(function*() {
+      const run = yield* load({ epochs: 1, conditionColumn: "text", batchSize: 2 }, { gradientAccumulation: 3 })
+      const { distillation } = yield* RunConfig.decode({ ...run, distillation: { teacher: "teacher", epochsPerRound: 4, warmupEpochs: 1 } })
+      assert.deepInclude(yield* planDistillation(run, distillation!), { stepsPerRound: Math.floor((4 * 16) / 6), warmupSteps: Math.floor(16 / 6) })
+      assert.deepInclude(yield* planDistillation(run, { ...distillation!, stepsPerRound: 1 }), { stepsPerRound: 1, warmupSteps: 1 })
+      const planned = yield* planDistillation(run, { ...distillation!, stepsPerRound: 9, warmupSteps: 4 })
+      assert.deepStrictEqual(yield* planDistillation(run, planned), planned)
+      assert.deepInclude(planned, { stepsPerRound: 9, warmupSteps: 4, decoderProbability: 0.2 })
     }))
 
   it.effect("data for less than one update is refused", () =>
