@@ -1,6 +1,9 @@
 /** How near to the reference each kind of number has to be: the one table, and the measure that it is about. */
 
-/** The largest difference allowed, over the largest magnitude of the expected array. */
+/**
+ * The largest difference allowed, over the largest magnitude of the expected array: some five to ten times what is seen on
+ * the cases in `test/fixtures`, since other sizes, seeds and numbers of heads have other worst cases.
+ */
 export const tolerances = {
   /** Ids, masks, names, shapes: equal. */
   exact: 0,
@@ -17,29 +20,29 @@ export const tolerances = {
   /** What training reads: noisy latents, times, scales, targets. */
   corruption: 5e-6,
   /** What a teacher's steps imply, whose differences are multiplied by (1 − t) over the length of the student's step. */
-  teacher: 2e-5,
+  teacher: 6e-5,
   loss: 2e-6,
-  gradient: 2e-5,
+  gradient: 4e-5,
   /** Newton–Schulz, and weights after one optimiser's updates with given gradients. */
   optimizer: 1e-5,
   /** Global norms of given gradients. */
-  norm: 1e-6,
+  norm: 5e-6,
   /** Learning rates of a schedule, whose reference computes in single precision. */
   schedule: 5e-7,
   /** Learning rates that an optimiser used. */
   learningRate: 1e-9,
   /** Losses along several training steps. */
-  trajectoryLoss: 5e-6,
+  trajectoryLoss: 1e-5,
   /** Weights and gradient norms along several training steps. */
-  trajectory: 1e-4,
+  trajectory: 4e-4,
   /** Latents on their way from noise to data. */
-  sample: 2e-5,
+  sample: 6e-5,
   /** What the best token is ahead of the second best: the difference of two logits over the largest such difference. */
-  margin: 2e-4,
+  margin: 5e-4,
   /** Means and deviations of initial parameters, in standard errors of their difference from the reference's. */
   statistic: 5,
-  /** The largest magnitude of initial parameters over the reference's, less 1. */
-  extreme: 0.5
+  /** The largest magnitude of initial parameters over the reference's or the other way round, whichever is larger, less 1. */
+  extreme: 1
 } as const
 
 export type Quantity = keyof typeof tolerances
