@@ -36,7 +36,7 @@ export const tolerances = {
   /** Weights and gradient norms along several training steps. */
   trajectory: 4e-4,
   /** Latents on their way from noise to data. */
-  sample: 6e-5,
+  sample: 1e-4,
   /** What the best token is ahead of the second best: the difference of two logits over the largest such difference. */
   margin: 5e-4,
   /** Means and deviations of initial parameters, in standard errors of their difference from the reference's. */
