@@ -1,5 +1,5 @@
 /**
- * Both sides' runs compared, window by window: does the mean of one side's runs lie within the spread of the other's,
+ * Both sides' runs compared, window by window: does the mean of one side's three runs lie within the spread of the other's,
  * and is the difference of the means more than chance? Writes `results/` and `docs/loss-curves.svg`.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { type Curves, readCurves } from "./curves.ts"
 import { plot } from "./plot.ts"
 import { settings, type Side, sides } from "./settings.ts"
-import { deviation, mean, pValue, splits, within } from "./statistics.ts"
+import { deviation, mean, pValue, splits, widening, within } from "./statistics.ts"
 
 const results = fileURLToPath(new URL("results", import.meta.url))
 const picture = fileURLToPath(new URL("../../docs/loss-curves.svg", import.meta.url))
@@ -20,7 +20,7 @@ type Runs = ReadonlyArray<ReadonlyArray<number>>
 
 const at = (runs: Runs, window: number): ReadonlyArray<number> => runs.map((run) => run[window]!)
 
-/** What is counted over the windows of two sets of runs. */
+/** What is counted over the windows of two threes of runs. */
 const count = (a: Runs, b: Runs) => {
   const windows = Array.from(a[0]!.keys(), (i) => [at(a, i), at(b, i)] as const)
   const apart = windows.map(([first, second]) => Math.abs(mean(first) - mean(second)) / deviation(first, second))
@@ -43,8 +43,8 @@ const finalOf = (runs: Runs) => {
 const rounded = (value: number): number => Number(value.toPrecision(5))
 
 const judge = ({ branch, runs, steps }: Curves) => {
-  const both = [...runs.reference, ...runs.ours]
-  const ways = splits(runs.ours.length).map(([first, second]) => count(first.map((i) => both[i]!), second.map((i) => both[i]!)))
+  const six = [...runs.reference, ...runs.ours]
+  const ways = splits.map(([first, second]) => count(first.map((i) => six[i]!), second.map((i) => six[i]!)))
   const own = ways[0]!
   const others = ways.slice(1)
   const last = finalSteps / settings.window
@@ -55,7 +55,6 @@ const judge = ({ branch, runs, steps }: Curves) => {
     windows: steps.length,
     oursWithinReference: own.secondWithinFirst,
     referenceWithinOurs: own.firstWithinSecond,
-    splits: ways.length,
     withinInOtherSplits: rounded(mean(others.flatMap((way) => [way.firstWithinSecond, way.secondWithinFirst]))),
     largestDeviation: rounded(own.largestDeviation),
     meanDeviation: rounded(own.meanDeviation),
@@ -82,7 +81,7 @@ const csv = (curves: ReadonlyArray<Curves>): string => {
 /** Compares the runs in `folder`; returns what it found as JSON. */
 export const compare = (folder: string): string => {
   const curves = readCurves(folder)
-  const summary = `${JSON.stringify({ steps: settings.steps, window: settings.window, seeds: settings.seeds, branches: curves.map(judge) }, undefined, 1)}\n`
+  const summary = `${JSON.stringify({ steps: settings.steps, window: settings.window, seeds: settings.seeds, widening, branches: curves.map(judge) }, undefined, 1)}\n`
   mkdirSync(results, { recursive: true })
   writeFileSync(join(results, "summary.json"), summary)
   writeFileSync(join(results, "curves.csv"), csv(curves))

@@ -1,11 +1,11 @@
 /** The curves as an SVG: for each side the band between its lowest and highest run, and the mean as a line. */
 import type { Branch, Curves } from "./curves.ts"
-import { settings, type Side, sides } from "./settings.ts"
+import { type Side, sides } from "./settings.ts"
 import { mean } from "./statistics.ts"
 
 const panel = { width: 340, height: 220, left: 48, top: 34, gap: 24 }
 const colours: Readonly<Record<Side, string>> = { reference: "#4a6fa5", ours: "#d1603d" }
-const labels: Readonly<Record<Side, string>> = { reference: `reference (PyTorch), ${settings.seeds.length} seeds`, ours: `this library, ${settings.seeds.length} seeds` }
+const labels: Readonly<Record<Side, string>> = { reference: "reference (PyTorch), 3 seeds", ours: "this library, 3 seeds" }
 const titles: Readonly<Record<Branch, string>> = { denoiserLoss: "Denoiser: squared velocity error", decoderLoss: "Decoder: cross-entropy, nats a token" }
 const ticks: Readonly<Record<Branch, ReadonlyArray<number>>> = { denoiserLoss: [1, 1.25, 1.5, 1.75, 2], decoderLoss: [2, 3, 4, 5, 6, 7] }
 

@@ -1,4 +1,4 @@
-/** Whether two sets of equally many runs differ: the mathematics, without files. */
+/** Whether two sets of three runs differ: the mathematics, without files. */
 
 export const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
 
@@ -8,42 +8,31 @@ const squares = (values: ReadonlyArray<number>): number => values.reduce((sum, v
 export const deviation = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number =>
   Math.sqrt((squares(a) + squares(b)) / (a.length + b.length - 2))
 
-/**
- * P(|T| ≥ |t|) of Student's law with an even number of degrees of freedom, which two sides of equally many runs have.
- *
- * @source Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.4.
- */
-export const twoSided = (t: number, freedom: number): number => {
-  if (freedom < 2 || freedom % 2 !== 0) throw new Error(`the degrees of freedom must be even and positive, not ${freedom}`)
-  const cosine = 1 / (1 + t ** 2 / freedom)
-  let [term, sum] = [1, 1]
-  for (let k = 1; k < freedom / 2; k++) {
-    term *= (cosine * (2 * k - 1)) / (2 * k)
-    sum += term
-  }
-  return 1 - sum * Math.sqrt(1 - cosine)
+/** P(|T| ≥ |t|) of Student's law with 4 degrees of freedom, which is that of three runs against three. */
+export const twoSided = (t: number): number => {
+  const u = 1 + t ** 2 / 4
+  return 1 - (3 / 4) * (Math.abs(t) / Math.sqrt(u)) * (1 - t ** 2 / (12 * u))
 }
 
 /** The two-sample t test of equal means, variances taken to be equal: the p-value. */
 export const pValue = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
-  if (a.length !== b.length) throw new Error(`the test is that of equally many runs, not of ${a.length} against ${b.length}`)
-  return twoSided((mean(a) - mean(b)) / (deviation(a, b) * Math.sqrt(2 / a.length)), 2 * a.length - 2)
+  if (a.length !== 3 || b.length !== 3) throw new Error(`the test is that of three runs against three, not ${a.length} against ${b.length}`)
+  return twoSided((mean(a) - mean(b)) / (deviation(a, b) * Math.sqrt(2 / 3)))
 }
 
-/** Whether the mean of `values` lies between the smallest and the largest of `others`. */
-export const within = (values: ReadonlyArray<number>, others: ReadonlyArray<number>): boolean =>
-  mean(values) >= Math.min(...others) && mean(values) <= Math.max(...others)
+/** How far beyond the smallest and largest of three runs the mean of three others may lie, in parts of their distance. */
+export const widening = 0.5
 
-/** The choices of `count` of the numbers `from` … `to` − 1, in lexical order. */
-const choices = (from: number, to: number, count: number): ReadonlyArray<ReadonlyArray<number>> =>
-  count === 0
-    ? [[]]
-    : Array.from({ length: Math.max(0, to - from - count + 1) }, (_, i) => from + i).flatMap((first) =>
-      choices(first + 1, to, count - 1).map((rest) => [first, ...rest]))
+/** Whether the mean of `values` lies among `others`, widened. */
+export const within = (values: ReadonlyArray<number>, others: ReadonlyArray<number>): boolean => {
+  const [low, high] = [Math.min(...others), Math.max(...others)]
+  const margin = widening * (high - low)
+  return mean(values) >= low - margin && mean(values) <= high + margin
+}
 
-/** The ways to part 2 × `side` runs into two halves, each way once; the first is the way they are. */
-export const splits = (side: number): ReadonlyArray<readonly [ReadonlyArray<number>, ReadonlyArray<number>]> =>
-  choices(1, 2 * side, side - 1).map((others) => {
-    const first = [0, ...others]
-    return [first, Array.from({ length: 2 * side }, (_, k) => k).filter((k) => !first.includes(k))] as const
-  })
+/** The ten ways to part six runs into two threes; the first is the way they are. */
+export const splits: ReadonlyArray<readonly [ReadonlyArray<number>, ReadonlyArray<number>]> = [1, 2, 3, 4, 5].flatMap((i) =>
+  [1, 2, 3, 4, 5].filter((j) => j > i).map((j) => {
+    const first = [0, i, j]
+    return [first, [1, 2, 3, 4, 5].filter((k) => !first.includes(k))] as const
+  }))
