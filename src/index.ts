@@ -6,6 +6,7 @@
 export {
   ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
+export { Bleu, Entropy, Perplexity, Rouge } from "./metrics/index.ts"
 export {
   Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
   EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
@@ -28,7 +29,7 @@ export {
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet,
-  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder
+  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
