@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Gpt2Folder from "./Gpt2Folder.ts"
 export * as MetricsLog from "./MetricsLog.ts"
 export * as Parquet from "./Parquet.ts"
 export * as PartManifest from "./PartManifest.ts"

@@ -5,5 +5,6 @@
  */
 export * as Bleu from "./Bleu.ts"
 export * as Entropy from "./Entropy.ts"
+export * as KneserNey from "./KneserNey.ts"
 export * as Perplexity from "./Perplexity.ts"
 export * as Rouge from "./Rouge.ts"
