@@ -6,9 +6,11 @@
 export {
   ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
+export { Bleu, Entropy, KneserNey, Perplexity, Rouge } from "./metrics/index.ts"
 export {
   Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
-  EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
+  EngineUnavailableError, type FlowProcess, Gpt2, type Gpt2Weights, Initialization, KernelError, LanguageModel,
+  type LatentNormalization, LearningRate,
   Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
   snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
   type TrainStart, TrainState,
@@ -27,8 +29,8 @@ export {
   trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Hub, MetricsLog, Parquet,
-  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder
+  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub, MetricsLog, Parquet,
+  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,

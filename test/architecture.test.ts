@@ -6,6 +6,7 @@ import { assert, describe, expect, it } from "vitest"
 import * as everything from "../src/index.ts"
 import * as flow from "../src/flow/index.ts"
 import * as io from "../src/io/index.ts"
+import * as metrics from "../src/metrics/index.ts"
 import * as model from "../src/model/index.ts"
 import * as run from "../src/run/index.ts"
 import * as streams from "../src/streams/index.ts"
@@ -16,17 +17,18 @@ const source = join(import.meta.dirname, "..", "src")
 const allowed: Readonly<Record<string, ReadonlyArray<string>>> = {
   engine: [],
   flow: [],
+  metrics: ["flow"],
   model: ["flow", "engine"],
   streams: ["flow", "model"],
   io: ["model", "streams"],
-  run: ["flow", "model", "streams", "io", "."],
+  run: ["flow", "metrics", "model", "streams", "io", "."],
   cluster: ["io", "run"],
-  cli: ["flow", "model", "streams", "io", "run", "cluster", "engine", "."],
-  ".": ["flow", "model", "streams", "io", "run", "cli"]
+  cli: ["flow", "metrics", "model", "streams", "io", "run", "cluster", "engine", "."],
+  ".": ["flow", "metrics", "model", "streams", "io", "run", "cli"]
 }
 
 /** Of the rooms below it, `io` sees types, and these values: shapes that files are checked against. */
-const valuesForIo = ["model/ModelConfig.ts", "model/T5Encoder.ts"]
+const valuesForIo = ["model/ModelConfig.ts", "model/T5Encoder.ts", "model/Gpt2.ts"]
 
 interface Import {
   readonly file: string
@@ -78,9 +80,10 @@ describe("rooms", () => {
 describe("the outside", () => {
   const users = (target: string) => new Set(outside.filter((each) => each.target === target).map(({ file }) => room(file)))
 
-  it("flow knows no device, no file and no process", () => {
-    const targets = outside.filter(({ file }) => room(file) === "flow").map(({ target }) => target)
-    expect(new Set(targets)).toEqual(new Set(["effect"]))
+  it("flow and metrics know no device, no file and no process", () => {
+    const targets = (name: string) => new Set(outside.filter(({ file }) => room(file) === name).map(({ target }) => target))
+    expect(targets("flow")).toEqual(new Set(["effect"]))
+    expect(targets("metrics")).toEqual(new Set())
   })
 
   it("the engine needs nothing but Node", () => {
@@ -99,7 +102,7 @@ describe("the outside", () => {
 
 describe("the package", () => {
   it("exports every name of its rooms, each once", () => {
-    const names = [flow, model, streams, io, run].flatMap((each) => Object.keys(each))
+    const names = [flow, metrics, model, streams, io, run].flatMap((each) => Object.keys(each))
     assert.deepStrictEqual(Object.keys(everything).toSorted(), names.toSorted())
   })
 })

@@ -16,6 +16,7 @@ import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile,
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
+import { scoreCommand } from "./scoreCommand.ts"
 import { trainRun } from "./trainRun.ts"
 import type { TrainSummary } from "./trainSteps.ts"
 
@@ -106,6 +107,6 @@ export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
   Command.withSubcommands([
     doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, inspectCommand,
-    jobsCommand, convertCommand
+    jobsCommand, convertCommand, scoreCommand
   ])
 )

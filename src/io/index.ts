@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Gpt2Folder from "./Gpt2Folder.ts"
 export * as MetricsLog from "./MetricsLog.ts"
 export * as Parquet from "./Parquet.ts"
 export * as PartManifest from "./PartManifest.ts"
@@ -11,5 +12,6 @@ export * as RunConfig from "./RunConfig.ts"
 export * as Safetensors from "./Safetensors.ts"
 export * as Hub from "./hub/Hub.ts"
 export * as T5Folder from "./T5Folder.ts"
+export * as TextLines from "./TextLines.ts"
 export { Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations } from "./Disk.ts"
 export { Remote, type RemoteSettings } from "./source/Remote.ts"
