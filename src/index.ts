@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 export {
-  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
+  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Samplers, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export { Bleu, Entropy, KneserNey, Perplexity, Rouge } from "./metrics/index.ts"
 export {
