@@ -20,21 +20,22 @@ export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
   type EmbeddedSequence, encode, type Encoded, type EncodeOptions, evaluate, generate, type Generated,
-  type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
+  type GenerateOptions, infill, type Infilled, type InfillOptions, type KeyedPrompt, type KeyedTemplate,
+  type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
   type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
   padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
-  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
-  splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
-  type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
-  trimAnswer, type TrimOptions
+  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, type Settling, shiftLeft,
+  shuffle, splitCondition, type StableOptions, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
+  Template, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
+  trimAnswer, type TrimOptions, untilStable
 } from "./streams/index.ts"
 export {
   Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub, MetricsLog, Parquet,
   PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
+  checkedChoice, corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
+  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, infillOptions, type LoadEncoderError,
   type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,

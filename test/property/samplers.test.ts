@@ -6,10 +6,10 @@ import { close, perfect, solve } from "../support/knownFlows.ts"
 
 const { solverNames, solverOf, stepsWithin } = Samplers
 
-const choices = solverNames.flatMap((solver) =>
+const choices = solverNames.flatMap((solver): ReadonlyArray<Samplers.SolverChoice> =>
   solver === "sde" ? [{ solver, gamma: 1.5 }] : [{ solver, gamma: 1.5 }, { solver, gamma: 1.5, churn: 5 }])
 
-const named = choices.map((choice) => [`${choice.solver}${"churn" in choice ? " with churn" : ""}`, choice] as const)
+const named = choices.map((choice) => [`${choice.solver}${choice.churn !== undefined ? " with churn" : ""}`, choice] as const)
 
 describe("the table of samplers", () => {
   it("has the reference's two first", () => assert.deepStrictEqual(solverNames.slice(0, 2), ["sde", "ode"]))
