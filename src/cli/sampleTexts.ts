@@ -10,6 +10,7 @@ import type { Sampled } from "../streams/sample.ts"
 import { blank, parse } from "../streams/Template.ts"
 import * as Pretrained from "../run/Pretrained.ts"
 import { checkedChoice, infillOptions, type SamplerChoice } from "../run/sampling.ts"
+import { OptionError } from "./errors.ts"
 import { requireOption } from "./options.ts"
 
 /** What to sample, and who watches. */
@@ -55,7 +56,8 @@ const fill = Effect.fnUntraced(function*({ seen = () => Effect.void, template, w
 /** Samples `count` texts from a checkpoint. */
 export const sampleTexts = Effect.fnUntraced(function*(request: SampleRequest) {
   const { layer, run } = yield* Pretrained.open(request.checkpoint)
-  const choice = yield* checkedChoice(run, request.change)
+  const choice = yield* Effect.mapError(checkedChoice(run, request.change), ({ expected, received }) =>
+    new OptionError({ option: "churn", expected: `${expected}; give another --solver, or leave it out`, received }))
   yield* requireOption((choice.length ?? 1) <= run.model.length, "length", `at most ${run.model.length}, the positions of the network`, choice.length)
   const options = infillOptions(run, choice, batchSize)
   const plan = generatePlan({ ...options, ...(request.template !== undefined && choice.length === undefined ? { length: "template" as const } : {}) })

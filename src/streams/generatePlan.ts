@@ -46,7 +46,10 @@ export type AnswerTokens = Pick<StableOptions, "endOfSequenceId" | "without">
 /** Is shown the state after each step. */
 export type Watch<E, R> = (state: Sampled) => Effect.Effect<void, E, R>
 
-/** Samples one batch of rows and decodes its last state: `ids` `[B]` rows of S tokens. */
+/**
+ * Samples one batch of rows and decodes its last state: `ids` `[B]` rows of S tokens. `settledAt` is there where rows may
+ * stop early: decoding keeps what a state has.
+ */
 export const lastTokens = <E = never, R = never>(
   keys: ReadonlyArray<number>,
   condition: SampleCondition | undefined,
