@@ -2,11 +2,11 @@
  * Quality against evaluations of the network, for each sampler: `npm run bench:samplers`.
  *
  *     npm run bench:samplers -- [--checkpoint models/elf-sotu] [--count 32] [--seeds 0,1,2] [--evaluations 4,8,16,32,64]
- *                               [--only "NAME;NAME"] [--fresh]
+ *                               [--only "NAME;NAME"] [--fresh] [--report]
  *
  * Writes texts from noise with the checkpoint's own guidance and time grid, and prints for each sampler the perplexity
  * under a bigram model of the corpus, and the entropy of the tokens beside it. Needs `npm run corpus` first. What is
- * measured is kept in `out/samplers`, so that an interrupted run goes on.
+ * measured is kept in `out/samplers`, so that an interrupted run goes on; `--report` prints what there is.
  */
 import { Effect, Stream } from "effect"
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -35,7 +35,8 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "0,1,2" },
     evaluations: { type: "string", default: "4,8,16,32,64" },
     only: { type: "string" },
-    fresh: { type: "boolean", default: false }
+    fresh: { type: "boolean", default: false },
+    report: { type: "boolean", default: false }
   }
 })
 
@@ -122,6 +123,7 @@ const program = Effect.gen(function*() {
     const all = tasks()
     for (const [i, task] of all.entries()) {
       const path = pathOf(task)
+      if (!existsSync(path) && values.report) continue
       if (!existsSync(path)) {
         const found = yield* measure(run, scorer, task)
         writeFileSync(path, JSON.stringify({ name: task.name, budget: task.evaluations, seed: task.seed, ...found }))

@@ -1,6 +1,6 @@
 /** Problems with known solutions, and a loop over a grid. */
 import { assert } from "@effect/vitest"
-import { Path, Solver, TimeGrid } from "../../src/flow/index.ts"
+import { Path, Solver, type TimeGrid } from "../../src/flow/index.ts"
 
 type Field = Solver.Problem<Float32Array>["field"]
 
