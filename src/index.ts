@@ -36,7 +36,7 @@ export {
 export {
   checkedChoice, corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
   encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, infillOptions, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
+  type LoadTokenizerError, NoDataError, planDistillation, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
   writeTrainCheckpoint
