@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 export {
-  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
+  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Samplers, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export { Bleu, Entropy, KneserNey, Perplexity, Rouge } from "./metrics/index.ts"
 export {
@@ -19,14 +19,15 @@ export {
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption, evaluate, generate, type Generated,
-  type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption,
+  evaluate, generate, type Generated, type GenerateOptions, infill, type Infilled, type InfillOptions, type
+  KeyedPrompt, type KeyedTemplate, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
   type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
   padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
-  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
-  splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
-  type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
-  trimAnswer, type TrimOptions
+  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, type Settling, shiftLeft,
+  shuffle, splitCondition, type StableOptions, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
+  Template, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
+  trimAnswer, type TrimOptions, untilStable
 } from "./streams/index.ts"
 export {
   acquireRunLock, Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub,
@@ -34,9 +35,10 @@ export {
   RunLockedError, Safetensors, T5Folder, TensorBoardLog, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
+  checkedChoice, corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound,
+  distillationRounds, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference,
+  infillOptions, type LoadEncoderError, type LoadTokenizerError, NoDataError, planDistillation, type PlannedRun,
+  planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions,
   writeTrainCheckpoint

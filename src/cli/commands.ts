@@ -12,7 +12,9 @@ import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
-import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags, trainingFlags, withDivergence } from "./options.ts"
+import {
+  announceEngine, checkpoint, checkSampler, given, json, requireOption, runFile, samplerChange, samplerFlags, trainingFlags, withDivergence
+} from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
@@ -87,20 +89,27 @@ const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim()
 const showState = ({ step, texts }: Texts): Effect.Effect<void> =>
   report(`t ${step.tNext.toFixed(2)}  ${oneLine(texts[0] ?? "").slice(0, 100)}`)
 
+const showCount = (count: number): Effect.Effect<void> => report(`${count} texts`)
+
 const sampleCommand = Command.make("sample", {
   checkpoint,
   count: Flag.Int("count").pipe(Flag.withDescription("Texts to write"), Flag.optional),
   stream: Flag.Boolean("stream").pipe(Flag.withDescription("Show the first text as it emerges over the time steps"), Flag.withDefault(false)),
+  infill: Flag.String("infill").pipe(
+    Flag.withDescription("Text with blanks to fill, instead of one from noise: ___ is a blank of one token of the T5 vocabulary, ___{5} one of five. " +
+      "A word is one to three tokens. What is given comes back token by token; --length adds a blank at the end. Example: --infill \"The ___ of the ___{2}\""),
+    Flag.optional
+  ),
   json,
   ...samplerFlags
-}, Effect.fnUntraced(function*({ checkpoint, count, json, stream, ...flags }) {
+}, Effect.fnUntraced(function*({ checkpoint, count, infill, json, stream, ...flags }) {
   const change = { ...samplerChange(flags), ...(Option.isSome(count) ? { count: count.value } : {}) }
   yield* checkSampler(change)
   yield* requireOption(Option.isNone(count) || count.value >= 1, "count", "at least 1", Option.getOrUndefined(count))
   yield* announceEngine
-  const result = yield* sampleTexts({ checkpoint, change, ...(stream ? { watch: showState } : {}) })
+  const result = yield* sampleTexts({ checkpoint, change, ...given("template", infill), ...(stream ? { watch: showState } : { seen: showCount }) })
   yield* printResult(json, result, ({ texts }) => texts.map((text, i) => `${i + 1}. ${oneLine(text)}`))
-})).pipe(Command.withDescription("Write texts from noise"), Command.provide(Backend.layer))
+})).pipe(Command.withDescription("Write texts from noise, or fill the blanks of one"), Command.provide(Backend.layer))
 
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(

@@ -158,13 +158,19 @@ const distillationChecks = ({ distillation }: RunConfig): ReadonlyArray<Check> =
   ]
 }
 
+const sampleChecks = ({ model, sample: { churn, length = 1, solver } }: RunConfig): ReadonlyArray<Check> => [
+  [solver !== "sde" || churn === 0, "sample.churn: sde has a churn of its own, sample.gamma; choose another solver or leave churn out"],
+  [length <= model.length, `sample.length: ${length} is more than model.length, ${model.length}`]
+]
+
 const crossChecks: ReadonlyArray<(config: RunConfig) => ReadonlyArray<Check>> = [
   ({ model }) => modelChecks(model),
   ({ encoder }) => encoderChecks(encoder),
   conditionChecks,
   scheduleChecks,
   checkpointChecks,
-  distillationChecks
+  distillationChecks,
+  sampleChecks
 ]
 
 /** What the keys must fulfil together. */

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
+import { solverNames } from "../flow/Samplers.ts"
 import { presetNames } from "./runPresets.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -171,11 +172,14 @@ const Log = Schema.Struct({
 const Sample = Schema.Struct({
   count: key(AtLeastOne, 8, "Texts to write."),
   steps: key(AtLeastOne, 32, "Steps from noise to text."),
-  solver: key(Schema.Literals(["sde", "ode"]), "sde", "With churn (sde) or without (ode)."),
-  gamma: key(NotNegative, 1.5, "Strength of the churn (sde only)."),
+  solver: key(Schema.Literals(solverNames), "sde", "How a step is taken: see samplers.md."),
+  gamma: key(NotNegative, 1.5, "Strength of the reference's churn (sde only)."),
+  churn: key(NotNegative, 0, "Strength of Karras churn, around any solver but sde; 0 is none."),
   guidanceScale: key(NotNegative, 1, "Classifier-free guidance; 1 is none."),
   selfConditionScale: key(NotNegative, 3, "Self-conditioning guidance."),
-  timeGrid: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "Where the steps lie.")
+  timeGrid: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "Where the steps lie."),
+  stopWhenStable: optional(AtLeastOne, "Take no more steps with a text whose tokens have stayed the same so many times in a row."),
+  length: optional(AtLeastOne, "Tokens of each text, exactly; without it a text ends where the network writes its end. Answers to prompts have no such length.")
 })
 
 const Round = Schema.Struct({

@@ -12,7 +12,7 @@ import type { EmbedError } from "../../model/Encoder.ts"
 import type { TokenizeError } from "../../model/Tokenizer.ts"
 import type { LoadEncoderError } from "../encoder.ts"
 import * as Pretrained from "../Pretrained.ts"
-import { samplerChoice } from "../sampling.ts"
+import { checkedChoice } from "../sampling.ts"
 import type { Tell, UnitReport } from "./events.ts"
 import { configurationHash, configurationOf } from "./identity.ts"
 import { InferenceError } from "./InferenceError.ts"
@@ -112,7 +112,9 @@ export const open = (request: InferenceRequest): Effect.Effect<Inference, OpenIn
     const problem = requestProblem(request)
     if (problem !== undefined) return yield* problem
     const { layer, run } = yield* Pretrained.open(request.checkpoint)
-    const choice = samplerChoice(run, request.change ?? {})
+    const choice = yield* Effect.mapError(checkedChoice(run, request.change ?? {}), ({ expected }) =>
+      badRequest("churn", `it must be ${expected}`, "Choose another --solver, or leave --churn out"))
+    if ((choice.length ?? 1) > run.model.length) return yield* badRequest("length", `the network has ${run.model.length} positions`, "Give fewer")
     const inputs = request.input === undefined || request.task === "generate" ? noInputs : yield* findInputs(request.input, (request.onError ?? "fail") !== "fail")
     const work = workOf({ request, run, choice })
     yield* checkColumns(request, inputs, work)
