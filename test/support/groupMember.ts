@@ -1,5 +1,6 @@
 /**
- * One process of a group: `node groupMember.ts RANK host:port,host:port,… WHAT`. Each line that it prints is one JSON value.
+ * One process of a group: `node groupMember.ts RANK host:port,host:port,… WHAT`. Each line that it prints is one JSON value,
+ * a string for where it is, an object for what came of it.
  *
  *   sums      sums of floats and of whole numbers, a broadcast, a comparison that holds and one that does not
  *   linger    says "ready" and waits in a sum that rank 1 never joins
@@ -41,13 +42,11 @@ const linger = Effect.gen(function*() {
   yield* sum(new Float32Array(1000))
 })
 
-process.on("SIGTERM", () => process.exit(143))
 const program = what === "sums" ? sums : linger
-const started = performance.now()
 Effect.runPromise(
-  Effect.match(Effect.provide(program, Layer.provideMerge(Collective.layer({ addresses, rank, patience: { start: 30 } }), Backend.layer)), {
+  Effect.match(Effect.provide(program, Layer.provideMerge(Collective.layer({ addresses, rank, patience: { start: 30, answer: 2, farewell: 1 } }), Backend.layer)), {
     onFailure: (error) => {
-      say({ error, message: error instanceof Error ? error.message : "", seconds: (performance.now() - started) / 1000 })
+      say({ error, message: error instanceof Error ? error.message : "" })
       process.exitCode = 1
     },
     onSuccess: () => {}
