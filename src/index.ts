@@ -7,9 +7,11 @@ export {
   ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
 } from "./flow/index.ts"
 export {
-  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
-  EngineUnavailableError, type FlowProcess, Initialization, KernelError, type LatentNormalization, LearningRate,
-  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
+  Backend, type BackendError, type BackendFields, Collective, type CollectiveError, type CollectiveFields,
+  CollectiveUnavailableError, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
+  EngineUnavailableError, type FlowProcess, type GroupOptions, Initialization, KernelError, type LatentNormalization, LearningRate,
+  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, type Patience,
+  PeerLostError, publishedProcess, RanksDifferError,
   snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
   type TrainStart, TrainState,
   type TrainStateFields, VelocityField
@@ -17,11 +19,13 @@ export {
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption, evaluate, generate, type Generated,
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, endingTogether,
+  type EndOnInterruption, evaluate, generate, type Generated,
   type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
   type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
   padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
-  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
+  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shard, type Share, shareSize,
+  shiftLeft, shuffle,
   splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
   type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
   trimAnswer, type TrimOptions
@@ -35,7 +39,7 @@ export {
   corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
   encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
   type LoadTokenizerError, NoDataError, type PlannedRun, planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
+  requireSameRun, requireSameState, roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, shareState, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions,
   writeTrainCheckpoint
 } from "./run/index.ts"

@@ -9,11 +9,14 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import { EngineError, load, openCollectives, reasonOf } from "../engine/index.mjs"
 import { Backend } from "./Backend.ts"
-import { CollectiveUnavailableError, type PeerLostError } from "./collective/errors.ts"
+import { CollectiveUnavailableError, type PeerLostError, type RanksDifferError } from "./collective/errors.ts"
 import { awaitPeers, type Group, type Patience, sumsOf } from "./collective/group.ts"
 
 export { CollectiveUnavailableError, PeerLostError, RanksDifferError } from "./collective/errors.ts"
 export type { Patience } from "./collective/group.ts"
+
+/** What the members of a group can fail each other with. */
+export type CollectiveError = PeerLostError | RanksDifferError
 
 /** A group of processes as one of them sees it. Each calls the same functions in the same order. */
 export interface CollectiveFields {

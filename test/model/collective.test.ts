@@ -76,7 +76,7 @@ describe("a group of processes", () => {
     await once(server, "listening")
     const { error } = await startMember(0, [own!, other!], "sums").ended.finally(() => server.close())
     assert.deepInclude(error, { _tag: "CollectiveUnavailableError" })
-    assert.include((error as { readonly why: string }).why, own)
+    assert.include((error as { readonly why: string }).why, own!)
   }, 60_000)
 })
 
