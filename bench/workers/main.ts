@@ -39,7 +39,7 @@ const main = Effect.gen(function*() {
   try {
     for (const [i, workers] of counts.split(",").map(Number).entries()) {
       const { least, median, tokens } = measure(run, workers, join(folder, String(i)))
-      console.log(`${workers} ${workers === 1 ? "process  " : "processes"}  ${least.toFixed(3)} / ${median.toFixed(3)} s a step  ${Math.round(tokens / median)} tokens/s`)
+      process.stdout.write(`${workers} ${workers === 1 ? "process  " : "processes"}  ${least.toFixed(3)} / ${median.toFixed(3)} s a step  ${Math.round(tokens / median)} tokens/s\n`)
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })

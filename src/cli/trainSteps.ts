@@ -76,8 +76,8 @@ interface Progress {
   checkpoint: string
   /** Its step; undefined where there is none yet. */
   saved: number | undefined
-  /** The last step that was taken. */
-  last?: StepMetrics
+  /** The last step that was taken, of this leg. */
+  last: StepMetrics | undefined
   /** Before the first step of the first leg, and after the last. */
   heldOutBefore?: number | undefined
   heldOutAfter?: number | undefined
@@ -114,11 +114,12 @@ const leg = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, 
   const total = batchesOf(run)
   const { rank, size: count } = yield* Collective
   const watch = rank === 0 ? yield* trainWatch(run, at.step, total, heldOutLoss) : silentWatch
+  progress.last = undefined
   const before = yield* watch.heldOut(at.step)
   progress.heldOutBefore ??= before
   const write = Effect.fnUntraced(function*({ resume, step }: StepMetrics) {
     yield* requireSameState
-    if (rank !== 0) return
+    if (rank !== 0) return void (progress.saved = step)
     // Where an interruption ends is no place of the run: its log must not show it.
     const scheduled = step % run.checkpoint.every === 0 || step === total
     const loss = run.checkpoint.keepBest > 0 && scheduled ? yield* watch.loggedHeldOut(step) : undefined
@@ -174,9 +175,12 @@ export const trainSteps = Effect.fnUntraced(function*<E1, R1, E2, R2>(wanted: Tr
   const { run, step } = course
   const started = yield* Clock.currentTimeMillis
   const files = yield* trainingFiles(run.data.train)
-  const progress: Progress = { files, tokens: 0, checkpoint: run.checkpoint.directory, saved: step > 0 ? step : undefined }
+  const progress: Progress = { files, tokens: 0, checkpoint: run.checkpoint.directory, saved: step > 0 ? step : undefined, last: undefined }
   // There must be something to go back to.
-  if (run.optimizer.onDivergence === "rollback" && step === 0 && rank === 0) yield* save(course, progress, course.position)
+  if (run.optimizer.onDivergence === "rollback" && step === 0) {
+    progress.saved = 0
+    if (rank === 0) yield* save(course, progress, course.position)
+  }
   yield* legs(course, progress)
   const { heldOutAfter, heldOutBefore } = progress
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000
