@@ -1,45 +1,11 @@
 /**
- * Embedded Language Flows as typed streams: the public surface, room by room.
+ * Embedded Language Flows as typed streams: the public surface, room by room. Each room's own index says what is in it.
  *
  * @since 0.1.0
  */
-export {
-  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Samplers, Solver, TimeDistribution, TimeGrid
-} from "./flow/index.ts"
-export { Bleu, Entropy, KneserNey, Perplexity, Rouge } from "./metrics/index.ts"
-export {
-  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
-  EngineUnavailableError, type FlowProcess, Gpt2, type Gpt2Weights, Initialization, KernelError, LanguageModel,
-  type LatentNormalization, LearningRate,
-  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
-  snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
-  type TrainStart, TrainState,
-  type TrainStateFields, VelocityField
-} from "./model/index.ts"
-export {
-  batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
-  type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption,
-  evaluate, generate, type Generated, type GenerateOptions, infill, type Infilled, type InfillOptions, type
-  KeyedPrompt, type KeyedTemplate, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
-  type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
-  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
-  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, type Settling, shiftLeft,
-  shuffle, splitCondition, type StableOptions, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
-  Template, type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
-  trimAnswer, type TrimOptions, untilStable
-} from "./streams/index.ts"
-export {
-  acquireRunLock, Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub,
-  type LockOptions, MetricsLog, Parquet, PartManifest, Remote, type RemoteSettings, RunConfig, type RunLock,
-  RunLockedError, Safetensors, T5Folder, TensorBoardLog, TextLines
-} from "./io/index.ts"
-export {
-  checkedChoice, corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound,
-  distillationRounds, EncoderError, encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference,
-  infillOptions, type LoadEncoderError, type LoadTokenizerError, NoDataError, planDistillation, type PlannedRun,
-  planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
-  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions,
-  writeTrainCheckpoint
-} from "./run/index.ts"
+export * from "./flow/index.ts"
+export * from "./metrics/index.ts"
+export * from "./model/index.ts"
+export * from "./streams/index.ts"
+export * from "./io/index.ts"
+export * from "./run/index.ts"

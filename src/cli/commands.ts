@@ -6,10 +6,12 @@ import { Command, Flag } from "effect/cli"
 import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
+import { Collective } from "../model/Collective.ts"
 import type { Texts } from "../streams/decode.ts"
 import { jobsCommand } from "./clusterCommand.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
+import { checkGroup, groupFlags, inGroup } from "./group.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
 import {
@@ -76,13 +78,20 @@ const trainCommand = Command.make("train", {
   run: runFile,
   steps: Flag.Int("steps").pipe(Flag.withDescription("Optimiser steps, instead of the run file's"), Flag.optional),
   ...trainingFlags,
+  ...groupFlags,
   json
-}, Effect.fnUntraced(function*({ acceptChanges, json, onDivergence, resume, run, steps }) {
+}, Effect.fnUntraced(function*({ acceptChanges, json, onDivergence, resume, run, steps, ...group }) {
   yield* requireOption(Option.isNone(steps) || steps.value >= 1, "steps", "at least 1", Option.getOrUndefined(steps))
   const config = withDivergence(withSteps(yield* RunConfig.load(run), steps), onDivergence)
-  yield* announceEngine
-  yield* printResult(json, yield* trainRun({ run: config, resume, acceptChanges }), trainLines)
-})).pipe(Command.withDescription("Train a network as a run file says"), Command.provide(Backend.layer))
+  yield* checkGroup(group, config.data.batchSize)
+  const program = Effect.gen(function*() {
+    const leads = (yield* Collective).rank === 0
+    if (leads) yield* announceEngine
+    const summary = yield* trainRun({ run: config, resume, acceptChanges })
+    if (leads) yield* printResult(json, summary, trainLines)
+  })
+  yield* inGroup(program, group)
+})).pipe(Command.withDescription("Train a network as a run file says"))
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim()
 

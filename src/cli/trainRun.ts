@@ -4,6 +4,7 @@
 import { Effect, Layer } from "effect"
 import { keyed } from "../flow/Random.ts"
 import { acquireRunLock, Checkpoint, type RunConfig, type RunLock } from "../io/index.ts"
+import { Collective } from "../model/Collective.ts"
 import { initialParameters } from "../model/Initialization.ts"
 import { TrainState, type TrainStart } from "../model/TrainState.ts"
 import { corruptionOptions } from "../run/corruption.ts"
@@ -13,6 +14,7 @@ import { heldOutBatches, heldOutLosses } from "../run/heldOut.ts"
 import { type PlannedRun, planRun } from "../run/plan.ts"
 import { readTrainSnapshot } from "../run/runCheckpoint.ts"
 import { processOf } from "../run/sampling.ts"
+import { requireSameRun } from "../run/sharedRun.ts"
 import { corrupt } from "../streams/corrupt.ts"
 import { selfCondition } from "../streams/selfCondition.ts"
 import { compose } from "../streams/Stage.ts"
@@ -33,11 +35,14 @@ interface Start extends TrainPosition {
   readonly state: TrainStart
 }
 
+const freshStart = ({ model: config, optimizer, seed }: PlannedRun): Start =>
+  ({ state: { config, optimizer, from: initialParameters(config, keyed(seed)) }, step: 0, position: undefined })
+
 /** Initial weights, or the latest checkpoint of the run's folder. */
 const startOf = Effect.fnUntraced(function*({ acceptChanges = false, resume }: TrainRequest, run: PlannedRun, now: Fingerprints) {
   const { model: config, optimizer } = run
   if (!resume) yield* refuseUsedFolder(run.checkpoint.directory, "checkpoint.directory")
-  if (!resume) return { state: { config, optimizer, from: initialParameters(config, keyed(run.seed)) }, step: 0, position: undefined } as Start
+  if (!resume) return freshStart(run)
   const latest = yield* Checkpoint.read(run.checkpoint.directory)
   yield* checkChanges(latest, run, now, acceptChanges)
   const { resume: position, snapshot: from } = yield* readTrainSnapshot(latest, run)
@@ -46,7 +51,7 @@ const startOf = Effect.fnUntraced(function*({ acceptChanges = false, resume }: T
 })
 
 const runFrom = Effect.fnUntraced(function*(run: PlannedRun, { position, step }: Start, fingerprints: Fingerprints, lock: RunLock) {
-  const heldOut = yield* heldOutBatches(run)
+  const heldOut = (yield* Collective).rank === 0 ? yield* heldOutBatches(run) : []
   return yield* trainSteps({
     run,
     step,
@@ -58,11 +63,16 @@ const runFrom = Effect.fnUntraced(function*(run: PlannedRun, { position, step }:
   })
 })
 
-/** The run with its tokenizer in scope and its folder locked. */
+/** Rank 0 writes to the run's folder, so it holds the lock; the others have nothing to write. */
+const lockOf = (folder: string, rank: number) => rank === 0 ? acquireRunLock(folder) : Effect.succeed<RunLock>({ check: Effect.void })
+
+/** The run with its tokenizer in scope and its folder locked. A rank that only helps starts afresh, and is told the rest. */
 const lockedRun = Effect.fnUntraced(function*(request: TrainRequest, run: PlannedRun) {
-  const lock = yield* acquireRunLock(run.checkpoint.directory)
+  const { rank } = yield* Collective
+  const lock = yield* lockOf(run.checkpoint.directory, rank)
   const now = yield* fingerprints(run)
-  const start = yield* startOf(request, run, now)
+  yield* requireSameRun(run, now)
+  const start = rank === 0 ? yield* startOf(request, run, now) : freshStart(run)
   const layers = Layer.mergeAll(TrainState.layer({ ...start.state, process: processOf(run) }), encoderLayer(run))
   return yield* Effect.scoped(runFrom(run, start, now, lock)).pipe(Effect.provide(layers))
 }, Effect.scoped)

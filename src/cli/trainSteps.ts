@@ -4,18 +4,22 @@
 import { Clock, Effect, Stream } from "effect"
 import { existsSync } from "node:fs"
 import { Checkpoint, type RunLock } from "../io/index.ts"
+import { anywhere } from "../model/Agreement.ts"
 import { Backend } from "../model/Backend.ts"
+import { Collective, PeerLostError } from "../model/Collective.ts"
 import { snapshot, TrainState } from "../model/TrainState.ts"
 import { trainOptions } from "../run/corruption.ts"
 import type { Fingerprints } from "../run/fingerprints.ts"
 import type { PlannedRun } from "../run/plan.ts"
 import { refuseChanges, runChanges } from "../run/runChanges.ts"
 import { writeTrainCheckpoint } from "../run/runCheckpoint.ts"
+import { requireSameState, shareState } from "../run/sharedRun.ts"
 import { trainingBatches } from "../run/trainingData.ts"
 import { positionOf, type TrainingFile, trainingFiles } from "../run/trainingFiles.ts"
 import { checkpoint } from "../streams/checkpoint.ts"
 import { DivergedError } from "../streams/DivergedError.ts"
 import { endingOnInterruption } from "../streams/endingOnInterruption.ts"
+import { endingTogether } from "../streams/endingTogether.ts"
 import { metrics } from "../streams/metrics.ts"
 import type { LatentBatch, PackPosition } from "../streams/Sequence.ts"
 import type { Stage } from "../streams/Stage.ts"
@@ -23,7 +27,7 @@ import { type StepMetrics, train, type TrainableBatch } from "../streams/train.t
 import { RunFolderError } from "./errors.ts"
 import { report } from "./progress.ts"
 import { rollBack, type TrainPosition } from "./rollback.ts"
-import { type HeldOutLoss, trainWatch } from "./trainWatch.ts"
+import { type HeldOutLoss, silentWatch, trainWatch } from "./trainWatch.ts"
 
 /** What a finished run did. */
 export interface TrainSummary {
@@ -72,12 +76,14 @@ interface Progress {
   checkpoint: string
   /** Its step; undefined where there is none yet. */
   saved: number | undefined
+  /** The last step that was taken, of this leg. */
+  last: StepMetrics | undefined
   /** Before the first step of the first leg, and after the last. */
   heldOutBefore?: number | undefined
   heldOutAfter?: number | undefined
 }
 
-/** Writes what the run needs to go on from here. */
+/** Writes what the run needs to go on from here; in a group, rank 0 does. */
 const save = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, R1, E2, R2>, progress: Progress, resume: PackPosition | undefined, heldOutLoss?: number) {
   const { fingerprints, lock, run } = course
   yield* lock.check
@@ -90,16 +96,30 @@ const save = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1,
 })
 
 const interrupted = ({ checkpoint, saved }: Progress) =>
-  report(saved === undefined ? "interrupted before there was anything to save" : `interrupted; go on from ${checkpoint} with --resume`)
+  Effect.flatMap(Collective, ({ rank }) => rank !== 0 ? Effect.void : report(saved === undefined ? "interrupted before there was anything to save" : `interrupted; go on from ${checkpoint} with --resume`))
 
-/** Takes the steps from `at` on; an interruption ends them after the one in hand, which is saved. */
+/** What was trained since the last checkpoint is kept, although the group is broken: no step is taken by halves. */
+const keepLast = <E1, R1, E2, R2>(course: TrainCourse<E1, R1, E2, R2>, progress: Progress) => {
+  const { last } = progress
+  if (last === undefined || last.step === progress.saved) return Effect.void
+  return save(course, progress, last.resume).pipe(
+    Effect.andThen(Effect.suspend(() => report(`step ${last.step} is saved in ${progress.checkpoint}`))),
+    Effect.catch((error) => report(`step ${last.step} could not be saved: ${error.message}`))
+  )
+}
+
+/** Takes the steps from `at` on; an interruption of any process ends them after the one in hand, which is saved. */
 const leg = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, R1, E2, R2>, at: TrainPosition, progress: Progress) {
   const { heldOutLoss, prepare, run } = course
   const total = batchesOf(run)
-  const watch = yield* trainWatch(run, at.step, total, heldOutLoss)
+  const { rank, size: count } = yield* Collective
+  const watch = rank === 0 ? yield* trainWatch(run, at.step, total, heldOutLoss) : silentWatch
+  progress.last = undefined
   const before = yield* watch.heldOut(at.step)
   progress.heldOutBefore ??= before
   const write = Effect.fnUntraced(function*({ resume, step }: StepMetrics) {
+    yield* requireSameState
+    if (rank !== 0) return void (progress.saved = step)
     // Where an interruption ends is no place of the run: its log must not show it.
     const scheduled = step % run.checkpoint.every === 0 || step === total
     const loss = run.checkpoint.keepBest > 0 && scheduled ? yield* watch.loggedHeldOut(step) : undefined
@@ -107,14 +127,23 @@ const leg = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, 
     yield* save(course, progress, resume, loss)
   })
   yield* endingOnInterruption((here) =>
-    prepare(Stream.take(trainingBatches(run, { from: at.position }), Math.max(0, total - at.step))).pipe(
+    prepare(Stream.take(trainingBatches(run, { from: at.position, share: { rank, count } }), Math.max(0, total - at.step))).pipe(
       here,
+      endingTogether,
       train(trainOptions(run)),
+      Stream.tap((step) => Effect.sync(() => void (progress.last = step))),
       metrics(watch),
       checkpoint({ every: run.checkpoint.every, write, step: ({ step }) => step }),
       Stream.runForEach(({ tokens }) => Effect.sync(() => void (progress.tokens += tokens)))
     )
-  ).pipe(Effect.onInterrupt(() => interrupted(progress)))
+  ).pipe(
+    Effect.tapError((error) => error instanceof PeerLostError && rank === 0 ? keepLast(course, progress) : Effect.void),
+    Effect.onInterrupt(() => Effect.andThen(interrupted(progress), Effect.ignore(anywhere(true))))
+  )
+  if (yield* anywhere(false)) {
+    yield* interrupted(progress)
+    return yield* Effect.interrupt
+  }
   progress.heldOutAfter = yield* watch.heldOut(total)
 }, Effect.scoped)
 
@@ -126,6 +155,7 @@ const isDivergence = (error: unknown): error is DivergedError => error instanceo
 /** All legs: one, and one more for each rollback. */
 const legs = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, R1, E2, R2>, progress: Progress) {
   const { onDivergence } = course.run.optimizer
+  const { rank } = yield* Collective
   let at: TrainPosition = course
   let [back, count]: [number | undefined, number] = [undefined, 0]
   for (;;) {
@@ -133,18 +163,24 @@ const legs = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1,
     if (ended === undefined) return
     if (onDivergence !== "rollback" || (progress.saved === back && count === mostRollbacks)) return yield* ended
     ;[back, count] = [progress.saved, progress.saved === back ? count + 1 : 1]
-    at = yield* rollBack(course.run, ended)
+    at = yield* shareState(rank === 0 ? yield* rollBack(course.run, ended) : at)
   }
 })
 
 /** Trains the state in scope to the run's last step and says what came of it. */
-export const trainSteps = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1, R1, E2, R2>) {
+export const trainSteps = Effect.fnUntraced(function*<E1, R1, E2, R2>(wanted: TrainCourse<E1, R1, E2, R2>) {
+  const course: TrainCourse<E1, R1, E2, R2> = { ...wanted, ...(yield* shareState(wanted)) }
+  yield* requireSameState
+  const { rank } = yield* Collective
   const { run, step } = course
   const started = yield* Clock.currentTimeMillis
   const files = yield* trainingFiles(run.data.train)
-  const progress: Progress = { files, tokens: 0, checkpoint: run.checkpoint.directory, saved: step > 0 ? step : undefined }
+  const progress: Progress = { files, tokens: 0, checkpoint: run.checkpoint.directory, saved: step > 0 ? step : undefined, last: undefined }
   // There must be something to go back to.
-  if (run.optimizer.onDivergence === "rollback" && step === 0) yield* save(course, progress, course.position)
+  if (run.optimizer.onDivergence === "rollback" && step === 0) {
+    progress.saved = 0
+    if (rank === 0) yield* save(course, progress, course.position)
+  }
   yield* legs(course, progress)
   const { heldOutAfter, heldOutBefore } = progress
   const seconds = ((yield* Clock.currentTimeMillis) - started) / 1000

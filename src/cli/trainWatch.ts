@@ -76,3 +76,13 @@ export const trainWatch = Effect.fnUntraced(function*<E, R>(run: RunConfig.RunCo
 
 /** What {@link trainWatch} gives. */
 export type TrainWatch = Effect.Success<ReturnType<typeof trainWatch>>
+
+/** Tells nobody: for the processes of a group that only help. */
+export const silentWatch = {
+  every: Number.MAX_SAFE_INTEGER,
+  write: (_: StepMetrics) => Effect.void,
+  report: (_: StepMetrics) => Effect.void,
+  heldOut: (_: number) => Effect.succeed<number | undefined>(undefined),
+  loggedHeldOut: (_: number) => Effect.succeed<number | undefined>(undefined),
+  sync: Effect.void
+}

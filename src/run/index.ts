@@ -15,5 +15,6 @@ export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./run
 export {
   checkedChoice, generateOptions, infillOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps
 } from "./sampling.ts"
+export { requireSameRun, requireSameState, shareState } from "./sharedRun.ts"
 export { type DataStart, trainingBatches } from "./trainingData.ts"
 export { type DataPosition, NoDataError, positionOf, type TrainingFile, trainingFiles } from "./trainingFiles.ts"

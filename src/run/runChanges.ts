@@ -45,12 +45,12 @@ const flatten = (value: unknown, prefix: string, run: Run): ReadonlyArray<readon
   return Object.entries(value).flatMap(([name, inner]) => flatten(inner, prefix === "" ? name : `${prefix}.${name}`, run))
 }
 
-/** What differs between two configurations of one run and would change its steps, a sentence each. */
-export const configurationChanges = (before: Run, now: Run): ReadonlyArray<string> => {
+/** What differs between two configurations of one run and would change its steps, a sentence each; `was` introduces the value of `before`. */
+export const configurationChanges = (before: Run, now: Run, was = "it was"): ReadonlyArray<string> => {
   const [old, current] = [new Map(flatten(before, "", now)), new Map(flatten(now, "", now))]
   const places = [...new Set([...old.keys(), ...current.keys()])]
   return places.filter((place) => old.get(place) !== current.get(place))
-    .map((place) => `${place} is ${current.get(place) ?? "absent"}, it was ${old.get(place) ?? "absent"}`)
+    .map((place) => `${place} is ${current.get(place) ?? "absent"}, ${was} ${old.get(place) ?? "absent"}`)
 }
 
 const inWords: Readonly<Record<keyof Fingerprints, string>> = {
@@ -60,7 +60,8 @@ const inWords: Readonly<Record<keyof Fingerprints, string>> = {
   teacher: "the teacher is another checkpoint"
 }
 
-const fingerprintChanges = (before: Partial<Fingerprints>, now: Fingerprints): ReadonlyArray<string> =>
+/** What differs between the digests of two runs, a sentence each. */
+export const fingerprintChanges = (before: Partial<Fingerprints>, now: Fingerprints): ReadonlyArray<string> =>
   (Object.keys(inWords) as Array<keyof Fingerprints>)
     .filter((name) => before[name] !== undefined && before[name] !== now[name])
     .map((name) => inWords[name])

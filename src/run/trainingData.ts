@@ -13,13 +13,16 @@ import { embed } from "../streams/embed.ts"
 import { pack, packPairs } from "../streams/pack.ts"
 import { prefetch } from "../streams/prefetch.ts"
 import type { PackPosition } from "../streams/Sequence.ts"
+import { shard, type Share, shareSize } from "../streams/shard.ts"
 import { shuffle } from "../streams/shuffle.ts"
 import { tokenize, tokenizePairs } from "../streams/tokenize.ts"
 import { countRows, NoDataError, positionOf, trainingFiles } from "./trainingFiles.ts"
 
-/** Where in the files to begin: at the start, or where an earlier run stopped. */
+/** Where in the files to begin: at the start, or where an earlier run stopped; and whose rows to take. */
 export interface DataStart {
   readonly from?: PackPosition | undefined
+  /** The rows of each batch that this process trains on; default: all. */
+  readonly share?: Share
 }
 
 /** Repeats the files for as many passes as the run wants; `read` reads one pass from a row on. Begins with document `first`. */
@@ -64,9 +67,14 @@ const rows = (run: RunConfig.RunConfig, start: DataStart) => {
 }
 
 /** Batches of latents, in an order that is a function of the run file and the position alone. */
-export const trainingBatches = (run: RunConfig.RunConfig, start: DataStart = {}) =>
-  rows(run, start).pipe(
-    prefetch(run.data.prefetch * run.data.batchSize),
-    embed({ batchSize: run.data.batchSize }),
-    batch({ size: run.data.batchSize })
+export const trainingBatches = (run: RunConfig.RunConfig, start: DataStart = {}) => {
+  const { share = { rank: 0, count: 1 } } = start
+  const { batchSize } = run.data
+  const size = shareSize(batchSize, share)
+  return rows(run, start).pipe(
+    shard({ ...share, batchSize }),
+    prefetch(run.data.prefetch * size),
+    embed({ batchSize: size }),
+    batch({ size })
   )
+}

@@ -5,9 +5,10 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Schema, Stream } from "effect"
 import { requireArgument } from "../flow/errors.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
+import type { PeerLostError } from "../model/Collective.ts"
 import { updateAverage } from "../model/Ema.ts"
 import { learningRate, type LearningRateOptions } from "../model/LearningRate.ts"
-import { lossAndGradients, type LossAndGradients, type Losses } from "../model/Loss.ts"
+import type { LossAndGradients, Losses } from "../model/Loss.ts"
 import { clipScale, globalNorm, type OptimizerOptions, step as optimizerStep } from "../model/Optimizer.ts"
 import { dispose, parameter, type Parameters, replace } from "../model/Parameters.ts"
 import { TrainState, type TrainStateFields } from "../model/TrainState.ts"
@@ -17,6 +18,7 @@ import type { SelfConditionedBatch } from "./selfCondition.ts"
 import type { PackPosition } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
 import type { TaughtBatch } from "./teach.ts"
+import { wholeBatch } from "./wholeBatch.ts"
 
 /** How a batch becomes an update. */
 export interface TrainOptions extends LearningRateOptions {
@@ -135,8 +137,7 @@ const passOver = (state: TrainStateFields, options: TrainOptions): void => {
   state.step++
 }
 
-const trainOn = (state: TrainStateFields, batch: TrainableBatch, options: TrainOptions) => {
-  const result = lossAndGradients(state.elf, batch, batch.timeEpsilon)
+const trainOn = (state: TrainStateFields, batch: TrainableBatch, result: LossAndGradients, options: TrainOptions) => {
   const { decoderLoss, denoiserLoss, loss } = result
   const losses = { decoderLoss, denoiserLoss, loss }
   const done = update(state, result, options)
@@ -145,15 +146,15 @@ const trainOn = (state: TrainStateFields, batch: TrainableBatch, options: TrainO
   return { losses, applied: applied as Applied }
 }
 
-const metricsOf = (state: TrainStateFields, batch: TrainableBatch, rate: number, losses: Losses, applied: Applied): StepMetrics => ({
+const metricsOf = (state: TrainStateFields, { resume, tokens }: Pick<StepMetrics, "resume" | "tokens">, rate: number, losses: Losses, applied: Applied): StepMetrics => ({
   ...losses,
   ...(applied.kind === "accumulated" ? {} : { gradientNorm: applied.norm }),
   step: state.step,
   updates: state.optimizer.updates,
   learningRate: rate,
-  tokens: batch.size * batch.length,
+  tokens,
   ...(applied.kind === "diverged" ? { skipped: true } : {}),
-  resume: batch.resume
+  resume
 })
 
 const step = (options: TrainOptions) => {
@@ -165,7 +166,8 @@ const step = (options: TrainOptions) => {
     const { updates } = state.optimizer
     if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
-    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, options))
+    const whole = yield* wholeBatch(state, batch)
+    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options))
     skippedInRow = applied.kind === "diverged" ? skippedInRow + 1 : 0
     if (applied.kind === "diverged") {
       if (options.onDivergence !== "skip" || skippedInRow > longestSkip) {
@@ -174,16 +176,19 @@ const step = (options: TrainOptions) => {
       }
       yield* backend.kernel("passOver", () => passOver(state, options))
     }
-    return metricsOf(state, batch, rate, losses, applied)
+    return metricsOf(state, { tokens: whole.tokens, resume: batch.resume }, rate, losses, applied)
   })
 }
 
 /**
  * Trains on each batch in order and says what it did. Tensors live for one step only, and a step that diverges
  * leaves the state as it was.
+ *
+ * **Details** In a group of processes (`Collective`) each has its rows of a batch, and all make the same update, that of
+ * the whole batch.
  * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
-export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | BackendError, Backend | TrainState> => {
+export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | PeerLostError | BackendError, Backend | TrainState> => {
   const { onDivergence = "stop" } = options
   requireArgument(["stop", "skip"].includes(onDivergence), "train.onDivergence", "stop or skip", onDivergence)
   return (upstream) => Stream.suspend(() => Stream.mapEffect(upstream, step(options)))

@@ -1,5 +1,6 @@
 /** Runs the command line as a process of its own, as its users do. */
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 
 const cli = fileURLToPath(new URL("../../src/cli.ts", import.meta.url))
@@ -40,3 +41,24 @@ export const elf = (arguments_: ReadonlyArray<string>, { environment = {}, inter
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
+
+/** A command under way. */
+export interface Running {
+  readonly pid: number
+  /** Waits until standard error contains this, or the command ends. */
+  readonly said: (text: string) => Promise<void>
+  readonly finished: Promise<Finished>
+}
+
+/** Starts `elf …arguments`. */
+export const startElf = (arguments_: ReadonlyArray<string>, environment: Readonly<Record<string, string>> = {}): Running => {
+  const child = spawn(process.execPath, [cli, ...arguments_], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", ...environment } })
+  let stdout = "", stderr = ""
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
+  const finished = once(child, "close").then(([code]): Finished => ({ code: code as number | null, stdout, stderr }))
+  const said = async (text: string) => {
+    while (!stderr.includes(text) && child.exitCode === null && child.signalCode === null) await Promise.race([once(child.stderr, "data"), finished])
+  }
+  return { pid: child.pid!, said, finished }
+}
