@@ -27,7 +27,7 @@ const seed = 0
 const steps = Number(process.env.STEPS ?? 1000)
 const batchSize = 64
 const layout = { length: 48, maximumCondition: 32 }
-const leastUses = 20
+const pieces = 9208
 const tasks = ["de-en", "synopsis"] as const
 
 const folder = process.argv[2] ?? "out/encoder-pairs"
@@ -44,7 +44,7 @@ const writeVocabulary = Effect.gen(function*() {
   yield* pairs("train").pipe(tokenizePairs, Stream.runForEach(({ condition, target }) =>
     Effect.sync(() => [condition, target].forEach((ids) => ids.forEach((id) => counts[id]!++)))))
   const whole = JSON.parse(gunzipSync(readFileSync("assets/t5-tokenizer.json.gz")).toString("utf8")) as UnigramVocabulary
-  const small = prune(whole, counts, leastUses)
+  const small = prune(whole, counts, pieces)
   mkdirSync(folder, { recursive: true })
   writeFileSync(vocabularyFile, JSON.stringify(small))
   return small.model.vocab.length

@@ -14,21 +14,22 @@ export interface UnigramVocabulary {
 
 /** Tokens that keep their place: padding, end of a text, unknown; and the one that hides others, which comes last. */
 const first = ["<pad>", "</s>", "<unk>"]
-export const hiddenToken = "<extra_id_0>"
+const hiddenToken = "<extra_id_0>"
 
 const isSingle = (piece: string): boolean => Array.from(piece).length === 1
 
 /**
- * `vocabulary` with the pieces that `counts` (by id) says are used at least `least` times, and all single characters that
- * are used at all, so that nothing which could be spelt becomes unknown. Pieces keep their order and score.
+ * `vocabulary` cut to `size` pieces: padding, end of a text, unknown and the hiding token, all single characters, so that
+ * nothing which could be spelt becomes unknown, and of the rest those that `counts` (by id) says are used most. Pieces keep
+ * their order and score.
  */
-export const prune = <V extends UnigramVocabulary>(vocabulary: V, counts: ArrayLike<number>, least: number): V => {
-  const kept = vocabulary.model.vocab.filter(([piece], id) => {
-    if (first.includes(piece)) return true
-    if (vocabulary.added_tokens.some((token) => token.id === id)) return false
-    return counts[id]! >= least || isSingle(piece)
-  })
-  const vocab = [...kept, [hiddenToken, 0] as const]
+export const prune = <V extends UnigramVocabulary>(vocabulary: V, counts: ArrayLike<number>, size: number): V => {
+  const special = new Set(vocabulary.added_tokens.map(({ id }) => id))
+  const pieces = vocabulary.model.vocab.map(([piece], id) => ({ piece, id })).filter(({ id, piece }) => !special.has(id) || first.includes(piece))
+  const always = pieces.filter(({ piece }) => first.includes(piece) || isSingle(piece)).map(({ id }) => id)
+  const others = pieces.map(({ id }) => id).filter((id) => !always.includes(id)).sort((a, b) => counts[b]! - counts[a]! || a - b)
+  const kept = [...always, ...others.slice(0, Math.max(0, size - always.length - 1))].sort((a, b) => a - b)
+  const vocab = [...kept.map((id) => vocabulary.model.vocab[id]!), [hiddenToken, 0] as const]
   const ids = new Map(vocab.map(([piece], id) => [piece, id]))
   const added = vocabulary.added_tokens.filter(({ content }) => ids.has(content)).map((token) => ({ ...token, id: ids.get(token.content)! }))
   return { ...vocabulary, added_tokens: added, model: { ...vocabulary.model, vocab } }

@@ -8,6 +8,7 @@ import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { Texts } from "../streams/decode.ts"
 import { jobsCommand } from "./clusterCommand.ts"
+import { answerPrompts } from "./answerPrompts.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
@@ -91,16 +92,22 @@ const sampleCommand = Command.make("sample", {
   checkpoint,
   count: Flag.Int("count").pipe(Flag.withDescription("Texts to write"), Flag.optional),
   stream: Flag.Boolean("stream").pipe(Flag.withDescription("Show the first text as it emerges over the time steps"), Flag.withDefault(false)),
+  prompt: Flag.String("prompt").pipe(Flag.withDescription("Text to answer, instead of none; may be given several times. --count is then how many answers each gets"), Flag.atLeast(0)),
   json,
   ...samplerFlags
-}, Effect.fnUntraced(function*({ checkpoint, count, json, stream, ...flags }) {
+}, Effect.fnUntraced(function*({ checkpoint, count, json, prompt: prompts, stream, ...flags }) {
   const change = { ...samplerChange(flags), ...(Option.isSome(count) ? { count: count.value } : {}) }
   yield* checkSampler(change)
   yield* requireOption(Option.isNone(count) || count.value >= 1, "count", "at least 1", Option.getOrUndefined(count))
+  yield* requireOption(prompts.length === 0 || !stream, "stream", "texts without a prompt", "--prompt")
   yield* announceEngine
+  if (prompts.length > 0) {
+    const answered = yield* answerPrompts({ checkpoint, change: samplerChange(flags), prompts, count: Option.getOrElse(count, () => 1) })
+    return yield* printResult(json, answered, ({ answers }) => answers.map(({ answer, prompt }) => `${oneLine(prompt)} → ${oneLine(answer)}`))
+  }
   const result = yield* sampleTexts({ checkpoint, change, ...(stream ? { watch: showState } : {}) })
   yield* printResult(json, result, ({ texts }) => texts.map((text, i) => `${i + 1}. ${oneLine(text)}`))
-})).pipe(Command.withDescription("Write texts from noise"), Command.provide(Backend.layer))
+})).pipe(Command.withDescription("Write texts from noise, or answers to prompts"), Command.provide(Backend.layer))
 
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(

@@ -6,6 +6,9 @@ import { sentencesOfLine } from "../../scripts/pairs/dictionary.ts"
 import { alignPages, paragraphs } from "../../scripts/pairs/help.ts"
 import type { Pair } from "../../scripts/pairs/Pair.ts"
 import { split } from "../../scripts/pairs/split.ts"
+import { mostTypical } from "../../scripts/pair-baselines.ts"
+import { prune } from "../../scripts/encoder/vocabulary.ts"
+import { nearestOf } from "../../scripts/pairs/nearest.ts"
 import { descriptionPairs, helpPairs, synopsisPairs, withoutRepeats } from "../../scripts/pairs/tasks.ts"
 import { alignSentences, form, isTranslation, sentences } from "../../scripts/pairs/text.ts"
 import { check } from "../support/prop.ts"
@@ -75,9 +78,37 @@ describe("alignment", () => {
 })
 
 const families = fc.uniqueArray(fc.integer({ min: 0, max: 60 }).map((n) => `family ${n}`), { maxLength: 3 })
-const pairs = fc.array(families, { maxLength: 120 }).map((all): ReadonlyArray<Pair> =>
-  all.map((families, i) => ({ input: `input ${i}`, output: `output ${i}`, source: "test", families })))
+const pairsOf = (all: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<Pair> =>
+  all.map((families, i) => ({ input: `input ${i}`, output: `output ${i}`, source: "test", families }))
+const pairs = fc.array(families, { maxLength: 120 }).map(pairsOf)
 const sizes = { validation: 5, test: 10, largestGroup: 6 }
+
+describe("baselines", () => {
+  it("the nearest text shares the rarest words; none is nearest to a stranger", () => {
+    const nearest = nearestOf(["opens the file", "opens the window", "the clock shows the time", "opens the window"])
+    assert.strictEqual(nearest("Opens a window!"), 1)
+    assert.strictEqual(nearest("which clock"), 2)
+    assert.strictEqual(nearest("nothing alike"), -1)
+  })
+  it("the typical output is made of the words that most outputs have", () => {
+    const outputs = ["a tool to read files", "a tool to write files", "an ancient game of dice", "a tool to sort all mail"]
+    assert.strictEqual(mostTypical(outputs.map((target) => ({ condition: "", target }))), "a tool to read files")
+  })
+})
+
+describe("the vocabulary", () => {
+  const vocabulary = {
+    version: "1.0",
+    added_tokens: ["<pad>", "</s>", "<unk>", "<extra_id_1>", "<extra_id_0>"].map((content, i) => ({ id: i < 3 ? i : i + 4, content, special: true })),
+    model: { type: "Unigram", unk_id: 2, vocab: ([["<pad>", 0], ["</s>", 0], ["<unk>", 0], ["▁", -1], ["▁the", -2], ["x", -3], ["▁house", -4], ["<extra_id_1>", 0], ["<extra_id_0>", 0]]) as ReadonlyArray<readonly [string, number]> }
+  }
+  it("keeps special tokens, single characters and the most used pieces, in their order, and renumbers what is added", () => {
+    const small = prune(vocabulary, [0, 0, 0, 0, 1, 0, 9, 0, 0], 7)
+    assert.deepStrictEqual(small.model.vocab, [["<pad>", 0], ["</s>", 0], ["<unk>", 0], ["▁", -1], ["x", -3], ["▁house", -4], ["<extra_id_0>", 0]])
+    assert.deepStrictEqual(small.added_tokens.map(({ content, id }) => [content, id]), [["<pad>", 0], ["</s>", 1], ["<unk>", 2], ["<extra_id_0>", 6]])
+    assert.strictEqual(small.version, "1.0")
+  })
+})
 
 describe("the split", () => {
   it.effect("loses and repeats no pair, and no family is in two parts", () =>
