@@ -23,8 +23,9 @@ export interface SplitSizes {
 const groupsOf = (pairs: ReadonlyArray<Pair>): ReadonlyArray<ReadonlyArray<Pair>> => {
   const parents = Array.from(pairs.keys())
   const root = (index: number): number => {
-    while (parents[index] !== index) index = parents[index] = parents[parents[index]!]!
-    return index
+    let at = index
+    while (parents[at] !== at) at = parents[at] = parents[parents[at]!]!
+    return at
   }
   const owners = new Map<string, number>()
   pairs.forEach(({ families }, index) => {
