@@ -9,6 +9,7 @@ import { Backend } from "../model/Backend.ts"
 import { Collective } from "../model/Collective.ts"
 import type { Texts } from "../streams/decode.ts"
 import { jobsCommand } from "./clusterCommand.ts"
+import { answerPrompts } from "./answerPrompts.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { checkGroup, groupFlags, inGroup } from "./group.ts"
@@ -109,16 +110,23 @@ const sampleCommand = Command.make("sample", {
       "A word is one to three tokens. What is given comes back token by token; --length adds a blank at the end. Example: --infill \"The ___ of the ___{2}\""),
     Flag.optional
   ),
+  prompt: Flag.String("prompt").pipe(Flag.withDescription("Text to answer, instead of none; may be given several times. --count is then how many answers each gets"), Flag.atLeast(0)),
   json,
   ...samplerFlags
-}, Effect.fnUntraced(function*({ checkpoint, count, infill, json, stream, ...flags }) {
+}, Effect.fnUntraced(function*({ checkpoint, count, infill, json, prompt: prompts, stream, ...flags }) {
   const change = { ...samplerChange(flags), ...(Option.isSome(count) ? { count: count.value } : {}) }
   yield* checkSampler(change)
   yield* requireOption(Option.isNone(count) || count.value >= 1, "count", "at least 1", Option.getOrUndefined(count))
+  yield* requireOption(prompts.length === 0 || !stream, "stream", "texts without a prompt", "--prompt")
   yield* announceEngine
+  yield* requireOption(prompts.length === 0 || Option.isNone(infill), "infill", "a text of its own, without a prompt", "--prompt")
+  if (prompts.length > 0) {
+    const answered = yield* answerPrompts({ checkpoint, change: samplerChange(flags), prompts, count: Option.getOrElse(count, () => 1) })
+    return yield* printResult(json, answered, ({ answers }) => answers.map(({ answer, prompt }) => `${oneLine(prompt)} → ${oneLine(answer)}`))
+  }
   const result = yield* sampleTexts({ checkpoint, change, ...given("template", infill), ...(stream ? { watch: showState } : { seen: showCount }) })
   yield* printResult(json, result, ({ texts }) => texts.map((text, i) => `${i + 1}. ${oneLine(text)}`))
-})).pipe(Command.withDescription("Write texts from noise, or fill the blanks of one"), Command.provide(Backend.layer))
+})).pipe(Command.withDescription("Write texts from noise, fill the blanks of one, or answer prompts"), Command.provide(Backend.layer))
 
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(
