@@ -34,7 +34,7 @@ export {
 } from "./io/index.ts"
 export {
   corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
+  encoderLayer, Evaluation, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
   type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,

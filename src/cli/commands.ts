@@ -10,6 +10,7 @@ import type { Texts } from "../streams/decode.ts"
 import { jobsCommand } from "./clusterCommand.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
+import { evalCommand } from "./evalCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
 import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
@@ -107,6 +108,6 @@ export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
   Command.withSubcommands([
     doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, inspectCommand,
-    jobsCommand, convertCommand, scoreCommand
+    jobsCommand, convertCommand, scoreCommand, evalCommand
   ])
 )

@@ -14,7 +14,8 @@ import { version } from "../../version.ts"
 import type { SamplerChoice } from "../sampling.ts"
 import type { InferenceRequest } from "./request.ts"
 
-const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
+/** sha256 of a file, hexadecimal. */
+export const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
   attempt("read", path, async () => {
     const hash = createHash("sha256")
     await pipeline(createReadStream(path), hash)
@@ -22,7 +23,7 @@ const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
   })
 
 /** sha256 over the configuration and weights in a folder; elsewhere the name says which encoder it is. */
-const encoderIdentity = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, DiskError> =>
+export const encoderIdentity = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, DiskError> =>
   path === undefined ? Effect.succeed(String(name)) : Effect.gen(function*() {
     const entries = yield* attempt("list", path, (disk) => disk.list(path))
     const names = entries.filter(({ kind, name }) => kind === "file" && /\.(json|safetensors|model)$/.test(name)).map(({ name }) => name).sort()
