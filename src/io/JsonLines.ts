@@ -78,6 +78,9 @@ const wholeLines = (bytes: Buffer) => {
   return { objects, kept }
 }
 
+/** The whole lines of a file that grows, as {@link open} would keep them; none where there is no file. */
+export const peek = (file: string): Effect.Effect<ReadonlyArray<JsonObject>, DiskError> => Effect.map(bytesOf(file), (bytes) => wholeLines(bytes).objects)
+
 /**
  * Opens a file to go on with it, or makes it; synced and closed with the scope. What follows the last whole line is cut
  * off.

@@ -8,6 +8,7 @@ import { join, relative } from "node:path"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import type { DiskError } from "../../io/Disk.ts"
 import { Checkpoint, type RunConfig } from "../../io/index.ts"
+import type { Mask } from "../../metrics/Perplexity.ts"
 import { Tokenizer } from "../../model/Tokenizer.ts"
 import { pack } from "../../streams/pack.ts"
 import { tokenize } from "../../streams/tokenize.ts"
@@ -15,10 +16,10 @@ import { padAfterEndOfSequence } from "../../streams/trim.ts"
 import { version } from "../../version.ts"
 import { encoderIdentity, sha256OfFile } from "../inference/identity.ts"
 import * as Pretrained from "../Pretrained.ts"
-import { corpusIdentity, type CorpusPlace, documents, readPairs, type TextPair } from "./data.ts"
+import { corpusIdentity, type CorpusPlace, documents, readPairs, type ReadTextsError, type TextPair } from "./data.ts"
 import { EvaluationError } from "./EvaluationError.ts"
 import { conditionalFigures, generativeFigures } from "./figures.ts"
-import { openScorer } from "./openScorer.ts"
+import { findScorer } from "./openScorer.ts"
 import { plot } from "./plot.ts"
 import { type Point, pointsOf } from "./points.ts"
 import type { EvaluationReport, PointReport } from "./report.ts"
@@ -43,6 +44,7 @@ export type EvaluationEvent =
 export type Tell = (event: EvaluationEvent) => Effect.Effect<void>
 
 type Generative = Extract<Protocol, { readonly task: "unconditional" }>
+type Conditional = Exclude<Protocol, Generative>
 
 /** The texts of points, and what they answer. */
 interface Writing {
@@ -87,19 +89,30 @@ const settingsOf = ({ choice }: Point) => {
 
 const pointReport = <F>(point: Point, figures: F, folder: string) => ({ ...settingsOf(point), file: relative(folder, textsFile(folder, point)), ...figures })
 
-/** The figures of every point, and of real texts, under a scorer that is loaded for it. */
-const judgeGenerative = Effect.fnUntraced(function*(writing: Writing, written: ReadonlyArray<ReadonlyArray<string>>, { mask, reference, scorer: choice }: Generative, folder: string, tell: Tell) {
-  const real = reference === undefined ? undefined : yield* referenceTexts(reference, writing.run.model.length, writing.count)
-  if (real?.length === 0) return yield* new EvaluationError({ reason: "data", where: reference!.path, detail: `its texts do not fill one row of ${writing.run.model.length} tokens`, remedy: "give more text" })
-  return yield* Effect.gen(function*() {
-    const { judge: _, ...scorer } = yield* Scorer
-    const seen = (texts: number) => tell({ type: "judged", texts })
-    yield* tell({ type: "judging", scorer: scorer.name, texts: [...written, real ?? []].reduce((sum, { length }) => sum + length, 0) })
-    const points = yield* Effect.forEach(written, (texts, i) =>
-      Effect.map(generativeFigures(texts, mask, folder, seen), (figures) => pointReport(writing.points[i]!, figures, folder)))
-    const yardstick = real === undefined ? {} : { reference: { path: reference!.path, ...(yield* generativeFigures(real, mask, folder, seen)) } }
-    return { points, scorer, mask, ...yardstick }
-  }).pipe(Effect.provide(openScorer(choice, (tokens) => tell({ type: "corpus", tokens }))))
+/** The scorer and the real texts of a request: a mistake in them must not show after hours of writing. */
+const prepareJudging = Effect.fnUntraced(function*({ run: { model } }: Writing, { reference, scorer }: Generative, count: number, tell: Tell) {
+  const layer = yield* findScorer(scorer, (tokens) => tell({ type: "corpus", tokens }))
+  const real = reference === undefined ? undefined : { path: reference.path, texts: yield* referenceTexts(reference, model.length, count) }
+  if (real?.texts.length === 0) return yield* new EvaluationError({ reason: "data", where: real.path, detail: `its texts do not fill one row of ${model.length} tokens`, remedy: "give more text" })
+  return { layer, real }
+})
+
+/** The figures of every point, and of real texts. */
+const judgeGenerative = Effect.fnUntraced(function*(
+  writing: Writing,
+  written: ReadonlyArray<ReadonlyArray<string>>,
+  mask: Mask,
+  real: { readonly path: string; readonly texts: ReadonlyArray<string> } | undefined,
+  folder: string,
+  tell: Tell
+) {
+  const { judge: _, ...scorer } = yield* Scorer
+  const seen = (texts: number) => tell({ type: "judged", texts })
+  yield* tell({ type: "judging", scorer: scorer.name, texts: [...written, real?.texts ?? []].reduce((sum, { length }) => sum + length, 0) })
+  const points = yield* Effect.forEach(written, (texts, i) =>
+    Effect.map(generativeFigures(texts, mask, folder, seen), (figures): PointReport => pointReport(writing.points[i]!, figures, folder)))
+  const yardstick = real === undefined ? {} : { reference: { path: real.path, ...(yield* generativeFigures(real.texts, mask, folder, seen)) } }
+  return { points, scorer, mask, ...yardstick }
 })
 
 const judgeConditional = Effect.fnUntraced(function*(writing: Writing, written: ReadonlyArray<ReadonlyArray<string>>, folder: string) {
@@ -118,7 +131,15 @@ const checkRequest = ({ batchSize, count }: EvaluationRequest): Effect.Effect<vo
 }
 
 /** Network, inputs and points of a request. */
-const prepare = Effect.fnUntraced(function*(request: EvaluationRequest) {
+interface Prepared {
+  readonly checkpoint: EvaluationReport["checkpoint"]
+  readonly pretrained: Pretrained.Pretrained
+  readonly writing: Writing
+}
+
+type PrepareError = DiskError | EvaluationError | Pretrained.OpenError | ReadTextsError
+
+const prepare = Effect.fnUntraced(function*(request: EvaluationRequest): Effect.fn.Return<Prepared, PrepareError> {
   const { checkpoint, protocol } = request
   yield* checkRequest(request)
   const { path, step } = yield* Checkpoint.read(checkpoint)
@@ -132,27 +153,39 @@ const prepare = Effect.fnUntraced(function*(request: EvaluationRequest) {
   return { checkpoint: { path, step, sha256 }, pretrained, writing }
 })
 
+type Found = Pick<EvaluationReport, "points"> & Partial<EvaluationReport>
+
+const unconditional = Effect.fnUntraced(function*(request: EvaluationRequest, protocol: Generative, { pretrained, writing }: Prepared, tell: Tell) {
+  const { layer, real } = yield* prepareJudging(writing, protocol, request.count, tell).pipe(Effect.provide(pretrained.tokenizer))
+  yield* tell(yield* describeWork(writing, request.output))
+  // No encoder is needed, and the network is gone before the scorer comes.
+  const written = yield* writeAll(fromNoise, writing, request, tell).pipe(Effect.provide(Layer.merge(pretrained.network, pretrained.tokenizer)))
+  return (yield* judgeGenerative(writing, written, protocol.mask, real, request.output, tell).pipe(Effect.provide(layer))) as Found
+})
+
+const conditional = Effect.fnUntraced(function*(request: EvaluationRequest, { data }: Conditional, { pretrained, writing }: Prepared, tell: Tell) {
+  yield* tell(yield* describeWork(writing, request.output))
+  const written = yield* writeAll(answers, writing, request, tell).pipe(Effect.provide(pretrained.layer))
+  return { points: yield* judgeConditional(writing, written, request.output).pipe(Effect.provide(Tokenizer.layer)), data } as Found
+})
+
 /**
  * Evaluates a checkpoint and writes `report.json` and `plot.svg` into the output folder, beside the texts. Stopped at any
  * time, the same request goes on where it was.
  */
 export const evaluate = Effect.fnUntraced(function*(request: EvaluationRequest, tell: Tell = () => Effect.void) {
   const { output, protocol } = request
-  const { checkpoint, pretrained, writing } = yield* prepare(request)
-  yield* tell(yield* describeWork(writing, output))
-  // From noise no encoder is needed, and the network is not there while the scorer is.
-  const written = writing.pairs === undefined
-    ? yield* Effect.provide(writeAll(fromNoise, writing, request, tell), Layer.merge(pretrained.network, pretrained.tokenizer))
-    : yield* Effect.provide(writeAll(answers, writing, request, tell), pretrained.layer)
-  const judged = protocol.task === "unconditional"
-    ? yield* judgeGenerative(writing, written, protocol, output, tell).pipe(Effect.provide(pretrained.tokenizer))
-    : { points: yield* judgeConditional(writing, written, output).pipe(Effect.provide(Tokenizer.layer)), data: protocol.data }
+  const prepared = yield* prepare(request)
+  const { checkpoint, pretrained, writing } = prepared
+  const found = protocol.task === "unconditional"
+    ? yield* unconditional(request, protocol, prepared, tell)
+    : yield* conditional(request, protocol, prepared, tell)
   const report: EvaluationReport = {
     task: protocol.task,
     checkpoint,
     seeds: [...new Set(writing.points.map(({ choice }) => choice.seed))],
     count: writing.count,
-    ...judged,
+    ...found,
     configuration: pretrained.run,
     version
   }

@@ -64,19 +64,27 @@ const weightsIdentity = ({ folder, name }: EncoderPlace): Effect.Effect<string, 
   return Effect.map(attempt("look at", file, () => stat(file)), ({ mtimeMs, size }) => digest([name, size, mtimeMs]))
 }
 
-const openGpt2 = (name: string, revision: string): Effect.Effect<Layer.Layer<Scorer, OpenScorerError, Backend>, OpenScorerError> =>
+type ScorerLayer = Layer.Layer<Scorer, OpenScorerError, Backend>
+
+const layerGpt2 = (place: EncoderPlace, identity: string, vocabulary: Layer.Layer<Tokenizer, TokenizeError>): ScorerLayer => {
+  const model = Layer.unwrap(Effect.map(Gpt2Folder.load(place.folder), LanguageModel.layerGpt2))
+  const scorer = Effect.gen(function*() {
+    const [model, tokenizer] = [yield* LanguageModel, yield* Tokenizer]
+    return makeScorer({ description: { kind: "gpt2", name: place.name, standIn: false, tokens: "tokens of GPT-2", identity }, model, tokenizer })
+  })
+  return Layer.effect(Scorer, scorer).pipe(Layer.provide(Layer.merge(model, vocabulary)))
+}
+
+const findGpt2 = (name: string, revision: string): Effect.Effect<ScorerLayer, OpenScorerError> =>
   Effect.gen(function*() {
     const place = yield* gpt2Place(name, revision)
     const fetched = Effect.catchTag(fetchWeights(place), "T5FolderError", ({ detail }) => Effect.fail(refused(place.name, detail, whatToGive)))
     if (!(yield* fetched)) return yield* refused(place.name, `it has no ${weightFiles.single}`, whatToGive)
-    const weights = yield* Gpt2Folder.load(place.folder)
-    const identity = yield* weightsIdentity(place)
-    const scorer = Effect.gen(function*() {
-      const [model, tokenizer] = [yield* LanguageModel, yield* Tokenizer]
-      if (tokenizer.vocabularySize > model.vocabulary) return yield* refused(place.name, `its tokenizer has ${tokenizer.vocabularySize} tokens, its weights ${model.vocabulary}`, "put tokenizer and weights of one model together")
-      return makeScorer({ description: { kind: "gpt2", name: place.name, standIn: false, tokens: "tokens of GPT-2", identity }, model, tokenizer })
-    })
-    return Layer.effect(Scorer, scorer).pipe(Layer.provide(Layer.merge(LanguageModel.layerGpt2(weights), yield* gpt2Tokenizer(place))))
+    const { vocab_size } = yield* Gpt2Folder.check(place.folder)
+    const vocabulary = yield* gpt2Tokenizer(place)
+    const { vocabularySize } = yield* Effect.provide(Tokenizer, vocabulary)
+    if (vocabularySize > vocab_size) return yield* refused(place.name, `its tokenizer has ${vocabularySize} tokens, its weights ${vocab_size}`, "put tokenizer and weights of one model together")
+    return layerGpt2(place, yield* weightsIdentity(place), vocabulary)
   })
 
 const layerKneserNey = ({ counts, origin }: StoredNgrams): Layer.Layer<Scorer, TokenizeError> => {
@@ -117,7 +125,7 @@ const countCorpus = Effect.fnUntraced(function*({ corpus, order }: Extract<Score
   return { counts, origin: { corpus: basename(corpus.path), identity, tokens: tokens.length } } satisfies StoredNgrams
 })
 
-const openCorpus = (choice: Extract<ScorerChoice, { readonly corpus: CorpusPlace }>, seen: (tokens: number) => Effect.Effect<void>): Effect.Effect<Layer.Layer<Scorer, OpenScorerError>, OpenScorerError> =>
+const findCorpus = (choice: Extract<ScorerChoice, { readonly corpus: CorpusPlace }>, seen: (tokens: number) => Effect.Effect<void>): Effect.Effect<Layer.Layer<Scorer, OpenScorerError>, OpenScorerError> =>
   Effect.gen(function*() {
     const identity = yield* corpusIdentity(choice.corpus)
     const file = join(choice.folder, `scorer-${digest([identity, choice.order]).slice(0, 8)}.safetensors`)
@@ -129,10 +137,15 @@ const openCorpus = (choice: Extract<ScorerChoice, { readonly corpus: CorpusPlace
 
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
 
-/** Opens a scorer; `seen` is told how many tokens of a corpus have been read. */
-export const openScorer = (choice: ScorerChoice, seen: (tokens: number) => Effect.Effect<void> = () => Effect.void): Layer.Layer<Scorer, OpenScorerError, Backend> =>
-  Layer.unwrap(Effect.suspend((): Effect.Effect<Layer.Layer<Scorer, OpenScorerError, Backend>, OpenScorerError> => {
-    if ("corpus" in choice) return openCorpus(choice, seen)
-    if (isFile(choice.name)) return Effect.map(readNgrams(choice.name), layerKneserNey)
-    return openGpt2(choice.name, choice.revision ?? "main")
-  }))
+/**
+ * Finds a scorer, fetches it, counts its corpus: all that can fail without the device. The layer loads it. `seen` is told
+ * how many tokens of a corpus have been read.
+ */
+export const findScorer = (choice: ScorerChoice, seen: (tokens: number) => Effect.Effect<void> = () => Effect.void): Effect.Effect<ScorerLayer, OpenScorerError> => {
+  if ("corpus" in choice) return findCorpus(choice, seen)
+  if (isFile(choice.name)) return Effect.map(readNgrams(choice.name), layerKneserNey)
+  return findGpt2(choice.name, choice.revision ?? "main")
+}
+
+/** A scorer as a layer. */
+export const openScorer = (choice: ScorerChoice): ScorerLayer => Layer.unwrap(findScorer(choice))

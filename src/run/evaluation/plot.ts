@@ -31,7 +31,7 @@ const keys = Object.keys(names) as ReadonlyArray<keyof typeof names>
 /** The settings that tell series apart; the solver always. */
 const labelsOf = (groups: ReadonlyArray<SeedGroup>): (settings: Omit<Settings, "seed">) => string => {
   const differing = keys.filter((key) => key === "solver" || new Set(groups.map(({ settings }) => settings[key])).size > 1)
-  return (settings) => differing.map((key) => `${names[key]}${settings[key]}`).join(", ")
+  return (settings) => differing.filter((key) => key !== "gamma" || settings.gamma > 0).map((key) => `${names[key]}${settings[key]}`).join(", ")
 }
 
 const markOf = (task: EvaluationReport["task"], { points, settings }: SeedGroup): Mark | undefined => {
@@ -72,10 +72,19 @@ const linear = (values: ReadonlyArray<number>): Axis => {
   return { at: (value) => (value - low) / (high - low), ticks: roundTicks(low, high) }
 }
 
-/** Steps on a logarithmic scale, each a tick. */
-const logarithmic = (values: ReadonlyArray<number>): Axis => {
-  const inner = linear(values.map(Math.log2))
-  return { at: (value) => inner.at(Math.log2(value)), ticks: [...new Set(values)].toSorted((a, b) => a - b) }
+const logarithmic = (values: ReadonlyArray<number>, ticks: ReadonlyArray<number>): Axis => {
+  const inner = linear(values.map(Math.log))
+  return { at: (value) => inner.at(Math.log(value)), ticks: ticks.filter((tick) => inner.at(Math.log(tick)) >= 0 && inner.at(Math.log(tick)) <= 1) }
+}
+
+/** Steps, each a tick. */
+const stepsAxis = (steps: ReadonlyArray<number>): Axis => logarithmic(steps, [...new Set(steps)].toSorted((a, b) => a - b))
+
+/** Perplexities, which may lie decades apart. */
+const perplexityAxis = (values: ReadonlyArray<number>): Axis => {
+  const decades = Array.from({ length: 16 }, (_, exponent) => [1, 2, 5].map((factor) => factor * 10 ** exponent)).flat()
+  const axis = logarithmic(values, decades)
+  return axis.ticks.length >= 3 ? axis : logarithmic(values, linear(values).ticks.filter((tick) => tick > 0))
 }
 
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")
@@ -143,11 +152,11 @@ export const plot = (report: EvaluationReport): string => {
   const marks = series.flatMap(({ marks }) => marks)
   const top = panel.top + panel.height + 66
   const [width, height] = [2 * (panel.left + panel.width + panel.gap), top + (series.length + 1) * lineHeight + 30]
-  const y = linear([...marks, ...(yardstick === undefined ? [] : [yardstick])].map(({ quality }) => quality))
+  const y = (report.task === "unconditional" ? perplexityAxis : linear)([...marks, ...(yardstick === undefined ? [] : [yardstick])].map(({ quality }) => quality))
   const shared = { series, y, yardstick }
   const entropies = [...marks, ...(yardstick === undefined ? [] : [yardstick])].map(({ entropy }) => entropy)
   const panels = marks.length === 0 ? [text(panel.left, panel.top, "start", "no point has figures")] : [
-    drawPanel({ ...shared, title: `${title} against steps (${better} is better)`, key: "steps", x: logarithmic(marks.map(({ steps }) => steps)) }, 0),
+    drawPanel({ ...shared, title: `${title} against steps (${better} is better)`, key: "steps", x: stepsAxis(marks.map(({ steps }) => steps)) }, 0),
     drawPanel({ ...shared, title: `${title} against entropy`, key: "entropy", x: linear(entropies) }, 1)
   ]
   const judge = report.scorer === undefined ? `${report.count} answers a point` : `${report.count} texts a point, judged by ${report.scorer.name}${report.scorer.standIn ? ": a stand-in for GPT-2, not comparable with it" : ""}`

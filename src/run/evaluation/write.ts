@@ -7,6 +7,7 @@
  */
 import { Effect, Option, Stream } from "effect"
 import { join } from "node:path"
+import type { DiskError } from "../../io/Disk.ts"
 import type { RunConfig } from "../../io/index.ts"
 import * as JsonLines from "../../io/JsonLines.ts"
 import type { Backend, BackendError } from "../../model/Backend.ts"
@@ -82,8 +83,8 @@ const known = (objects: ReadonlyArray<JsonLines.JsonObject>): ReadonlyArray<stri
 export const textsFile = (folder: string, { name }: Point): string => join(folder, "texts", `${name}.jsonl`)
 
 /** How many texts of a point are there. */
-export const writtenTexts = (folder: string, point: Point): Effect.Effect<number> =>
-  JsonLines.read(textsFile(folder, point)).pipe(Effect.map((objects) => known(objects).length), Effect.orElseSucceed(() => 0))
+export const writtenTexts = (folder: string, point: Point): Effect.Effect<number, DiskError> =>
+  Effect.map(JsonLines.peek(textsFile(folder, point)), (objects) => known(objects).length)
 
 /** All texts of a point, by key: the file's, then those of `source`. */
 export const writeTexts = <E, R>(source: TextSource<E, R>, request: WriteRequest) =>
