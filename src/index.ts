@@ -33,9 +33,9 @@ export {
   PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, Evaluation, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
+  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds,
+  type DistillationSection, EncoderError, encoderLayer, Evaluation, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
+  type LoadTokenizerError, NoDataError, planDistillation, type PlannedDistillation, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
   TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
   writeTrainCheckpoint

@@ -18,8 +18,8 @@ export interface Point {
   readonly name: string
 }
 
-/** The keys that the table and the plot tell points apart by. */
-export const sweptKeys: ReadonlyArray<SweptKey> = ["solver", "gamma", "guidanceScale", "selfConditionScale", "seed", "steps"]
+/** The order in which a sweep goes through them: the last one fastest. */
+const sweptKeys: ReadonlyArray<SweptKey> = ["solver", "gamma", "guidanceScale", "selfConditionScale", "seed", "steps"]
 
 const combinations = (sweep: Sweep): ReadonlyArray<Partial<SamplerChoice>> =>
   sweptKeys.reduce<ReadonlyArray<Partial<SamplerChoice>>>((all, key) => {
