@@ -33,10 +33,10 @@ export {
   PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds,
-  type DistillationSection, EncoderError, encoderLayer, Evaluation, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, planDistillation, type PlannedDistillation, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
-  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
-  writeTrainCheckpoint
+  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, type
+  DistillationSection, EncoderError, encoderLayer, Evaluation, generateOptions, heldOutBatches, heldOutLosses,
+  Inference, type LoadEncoderError, type LoadTokenizerError, NoDataError, planDistillation, type PlannedDistillation,
+  type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot, roundCorruption, rowsPerEpoch, type RunPosition,
+  samplerChoice, type SamplerChoice, samplerOptions, ShortRunError, TeacherError, teacherWeights, teachOptions,
+  timeSteps, tokenizerLayer, trainingBatches, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"
