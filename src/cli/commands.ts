@@ -12,6 +12,7 @@ import { jobsCommand } from "./clusterCommand.ts"
 import { answerPrompts } from "./answerPrompts.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
+import { evalCommand } from "./evalCommand.ts"
 import { checkGroup, groupFlags, inGroup } from "./group.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
@@ -133,6 +134,6 @@ export const elf = Command.make("elf").pipe(
   Command.withDescription("Embedded Language Flows: train, sample and answer"),
   Command.withSubcommands([
     doctorCommand, engineCommand, trainCommand, distillCommand, sampleCommand, inferCommand, partsCommand, inspectCommand,
-    jobsCommand, convertCommand, scoreCommand
+    jobsCommand, convertCommand, scoreCommand, evalCommand
   ])
 )

@@ -11,6 +11,7 @@ import { type Gpt2Config, gpt2Shapes } from "../model/Gpt2.ts"
 import type { Gpt2Weights } from "../model/LanguageModel.ts"
 import type { ForeignWeights } from "./ForeignWeights.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
+import type { T5FolderError } from "./T5FolderError.ts"
 import { openTensors } from "./t5Tensors.ts"
 import type { TorchFileError } from "./torch/TorchFileError.ts"
 
@@ -79,14 +80,28 @@ const mismatches = (tensors: ForeignWeights<unknown>, config: Gpt2Config): Reado
 const surplus = (tensors: ForeignWeights<unknown>, { n_layer }: Gpt2Config): ReadonlyArray<string> =>
   [...tensors.keys()].filter((name) => Number(/^(?:transformer\.)?h\.(\d+)\./.exec(name)?.[1] ?? 0) >= n_layer).map((name) => `${name} has no place in it`)
 
-/** Reads a GPT-2's configuration and weights into memory, as 32-bit floats. */
-export const load = (folder: string): Effect.Effect<Gpt2Weights, LoadGpt2Error> =>
-  Effect.scoped(Effect.gen(function*() {
+/** A folder whose weights fit its configuration; they are not read yet. */
+const open = (folder: string) =>
+  Effect.gen(function*() {
     const config = yield* readConfig(folder)
     const found = yield* openTensors(folder)
     const wrong = [...mismatches(found, config), ...surplus(found, config)]
     if (wrong.length > 0) return yield* failing(folder, `the weights do not fit config.json: ${wrong.slice(0, 4).join("; ")}${wrong.length > 4 ? `; and ${wrong.length - 4} more` : ""}`)
+    return { config, found }
+  })
+
+/** The reader of tensors speaks of encoders. */
+const explained = ({ detail, folder }: T5FolderError) => Effect.fail(failing(folder, detail))
+
+/** The configuration of a GPT-2 whose weights fit it: all that can be said without reading them. */
+export const check = (folder: string): Effect.Effect<Gpt2Config, LoadGpt2Error> => 
+  Effect.scoped(Effect.map(open(folder), ({ config }) => config)).pipe(Effect.catchTag("T5FolderError", explained))
+
+/** Reads a GPT-2's configuration and weights into memory, as 32-bit floats. */
+export const load = (folder: string): Effect.Effect<Gpt2Weights, LoadGpt2Error> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { config, found } = yield* open(folder)
     const tensors = yield* Effect.forEach(gpt2Shapes(config), ([name, shape]) =>
       Effect.map(found.get(nameIn(found, name))!.read, (data) => ({ name, shape, data })))
     return { config, tensors }
-  })).pipe(Effect.catchTag("T5FolderError", ({ detail, folder }) => Effect.fail(failing(folder, detail))))
+  })).pipe(Effect.catchTag("T5FolderError", explained))

@@ -79,7 +79,8 @@ export const writeAtomically = <A, E, R, E2>(
     (temporary, exit) => Exit.isSuccess(exit) ? Effect.void : discard(temporary)
   )
 
-const makeFolder = (path: string) => attempt("make the folder", path, (disk) => disk.makeFolder(path))
+/** Makes a folder and those above it. */
+export const makeFolder = (path: string) => attempt("make the folder", path, (disk) => disk.makeFolder(path))
 
 /** Removes a temporary file or folder; a failure to do so is no new error, the next write cleans up. */
 export const discard = (path: string): Effect.Effect<void> =>

@@ -10,6 +10,7 @@ import { promisify } from "node:util"
 import { gunzip } from "node:zlib"
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Rust from "tokenizers"
+import { bytePairTokenizer } from "./bytePairs.ts"
 
 /** A vocabulary could not be loaded, a text not encoded, or ids not decoded. */
 export class TokenizeError extends Schema.TaggedError<TokenizeError>()("TokenizeError", {
@@ -60,6 +61,10 @@ export class Tokenizer extends Context.Service<Tokenizer, {
    */
   static readonly layerFile = (path: string, tokens: SpecialTokens = {}): Layer.Layer<Tokenizer, TokenizeError> =>
     Layer.effect(Tokenizer, Effect.suspend(() => load(path, tokens)))
+
+  /** Byte-level BPE from a `vocab.json` and a `merges.txt`; `endOfText` is its only special token. */
+  static readonly layerBytePairs = (vocabulary: string, merges: string, endOfText: string): Layer.Layer<Tokenizer, TokenizeError> =>
+    Layer.effect(Tokenizer, Effect.suspend(() => loadBytePairs(vocabulary, merges, endOfText)))
 }
 
 /** The tokens that rows are filled with and texts end with. */
@@ -102,6 +107,15 @@ const specialToken = (rust: Rust.Tokenizer, candidates: ReadonlyArray<string>): 
 
 const load = (path: string, tokens: SpecialTokens = {}): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
   Effect.tryPromise({ try: () => readVocabulary(path).then((json) => make(json, tokens)), catch: loadError(path) })
+
+const loadBytePairs = (vocabulary: string, merges: string, endOfText: string): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
+  Effect.tryPromise({
+    try: async () => make(
+      bytePairTokenizer(await readFile(vocabulary, "utf8"), await readFile(merges, "utf8"), endOfText),
+      { endOfSequence: endOfText, pad: endOfText }
+    ),
+    catch: loadError(vocabulary)
+  })
 
 const make = (json: string, { endOfSequence, pad }: SpecialTokens): Tokenizer["Service"] => {
   const rust = Rust.Tokenizer.fromString(json)

@@ -44,19 +44,18 @@ const checkSizes = (run: Run, place: EncoderPlace, width: number, vocabulary: nu
 
 const normalizationOf = ({ encoder }: Run): LatentNormalization => ({ mean: encoder.latentMean, standardDeviation: encoder.latentStandardDeviation })
 
-/** Fetches the weights in the first of the forms that a repository may have. */
-const fetchWeights = Effect.fnUntraced(function*({ file, folder, name }: EncoderPlace) {
-  if ((yield* file(weightFiles.single)) !== undefined) return
+/** Fetches the weights in the first of the forms that a repository may have; whether it has any. */
+export const fetchWeights = Effect.fnUntraced(function*({ file, folder }: EncoderPlace) {
+  if ((yield* file(weightFiles.single)) !== undefined) return true
   if ((yield* file(weightFiles.index)) !== undefined) {
     yield* Effect.forEach(new Set((yield* readIndex(folder)).values()), (shard) => file(shard), { discard: true })
-    return
+    return true
   }
-  if ((yield* file(weightFiles.torch)) !== undefined) return
-  return yield* misfit(name)(`it has no ${weightFiles.single}`, howToConvert(name.split(" ")[0]!))
+  return (yield* file(weightFiles.torch)) !== undefined
 })
 
 const layerT5 = Effect.fnUntraced(function*(run: Run, place: EncoderPlace) {
-  yield* fetchWeights(place)
+  if (!(yield* fetchWeights(place))) return yield* misfit(place.name)(`it has no ${weightFiles.single}`, howToConvert(place.name.split(" ")[0]!))
   const weights = yield* T5Folder.load(place.folder)
   yield* checkSizes(run, place, weights.config.d_model, weights.config.vocab_size)
   return Encoder.layerT5(weights, normalizationOf(run))

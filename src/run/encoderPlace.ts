@@ -41,18 +41,23 @@ export interface EncoderPlace {
   readonly file: (path: string) => Effect.Effect<string | undefined, Hub.HubError>
 }
 
-const folderPlace = (folder: string): EncoderPlace => ({
+/** A folder, whatever it holds. */
+export const folderPlace = (folder: string): EncoderPlace => ({
   name: folder,
   folder,
   file: (path) => Effect.sync(() => existsSync(join(folder, path)) ? join(folder, path) : undefined)
 })
 
-const hubPlace = (name: string, revision: string): Effect.Effect<EncoderPlace, Hub.HubError> => {
-  const full = shortNames[name]
-  return Effect.map(
-    Hub.snapshot({ repositories: full === undefined ? [name] : [full, name], revision, file: "config.json" }),
+/** A repository of a hub, under any of its names; no more than its `config.json` is fetched. */
+export const hubPlace = (repositories: readonly [string, ...ReadonlyArray<string>], revision: string): Effect.Effect<EncoderPlace, Hub.HubError> =>
+  Effect.map(
+    Hub.snapshot({ repositories, revision, file: "config.json" }),
     ({ commit, file, folder, repository }): EncoderPlace => ({ name: `${repository} at ${commit.slice(0, 12)}`, folder, file })
   )
+
+const encoderRepository = (name: string, revision: string): Effect.Effect<EncoderPlace, Hub.HubError> => {
+  const full = shortNames[name]
+  return hubPlace(full === undefined ? [name] : [full, name], revision)
 }
 
 const unknownName = (name: string): EncoderError =>
@@ -67,5 +72,5 @@ export const encoderPlace = ({ name = "t5-small", path, revision = "main" }: Run
   if (path !== undefined) return Effect.succeed(folderPlace(path))
   const shipped = shippedEncoders[name]
   if (shipped !== undefined) return Effect.succeed(folderPlace(join(shippedModels, shipped)))
-  return name.includes("/") || shortNames[name] !== undefined ? hubPlace(name, revision) : Effect.fail(unknownName(name))
+  return name.includes("/") || shortNames[name] !== undefined ? encoderRepository(name, revision) : Effect.fail(unknownName(name))
 }

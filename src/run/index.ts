@@ -8,6 +8,7 @@ export { type DistillationRound, distillationRounds, roundCorruption, TeacherErr
 export { encoderLayer, type LoadEncoderError, type LoadTokenizerError, tokenizerLayer } from "./encoder.ts"
 export { EncoderError } from "./encoderPlace.ts"
 export { distillationLosses, heldOutBatches, heldOutLosses } from "./heldOut.ts"
+export * as Evaluation from "./evaluation/index.ts"
 export * as Inference from "./inference/index.ts"
 export { type DistillationSection, planDistillation, type PlannedDistillation, type PlannedRun, planRun, rowsPerEpoch, ShortRunError } from "./plan.ts"
 export * as Pretrained from "./Pretrained.ts"

@@ -14,7 +14,8 @@ import { version } from "../../version.ts"
 import type { SamplerChoice } from "../sampling.ts"
 import type { InferenceRequest } from "./request.ts"
 
-const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
+/** sha256 of a file, hexadecimal. */
+export const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
   attempt("read", path, async () => {
     const hash = createHash("sha256")
     await pipeline(createReadStream(path), hash)

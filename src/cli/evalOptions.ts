@@ -1,0 +1,100 @@
+/**
+ * The options of `elf eval` as a request.
+ */
+import { Effect, Option } from "effect"
+import { Argument, Flag } from "effect/cli"
+import { basename, join, resolve } from "node:path"
+import type * as Evaluation from "../run/evaluation/index.ts"
+import type { SamplerChoice } from "../run/sampling.ts"
+import { OptionError } from "./errors.ts"
+import { given, json, requireOption } from "./options.ts"
+
+const optional = <A>(flag: Flag.Flag<A>, description: string) => flag.pipe(Flag.withDescription(description), Flag.optional)
+const list = (name: string, description: string) => optional(Flag.String(name), `${description}; several with commas between them`)
+const named = (name: string, fallback: string, description: string) => Flag.String(name).pipe(Flag.withDescription(`${description}; default: ${fallback}`), Flag.withDefault(fallback))
+
+/** What the command takes. */
+export const evalFlags = {
+  checkpoint: Argument.Path("run").pipe(Argument.withDescription("Checkpoint, or folder of a run (its latest)")),
+  task: Flag.Literals("task", ["unconditional", "translation", "summarisation"]).pipe(
+    Flag.withDescription("unconditional: texts from noise, their perplexity under a scorer and their entropy; translation: corpus BLEU; summarisation: ROUGE-1, -2 and -L"),
+    Flag.withDefault("unconditional" as const)
+  ),
+  count: optional(Flag.Int("count"), "Texts a point (default: 64), or pairs (default: all)"),
+  output: optional(Flag.Path("output"), "Folder for texts, report.json and plot.svg; what is there already is not made again. Default: out/eval/NAME-TASK"),
+  batchSize: Flag.Int("batch-size").pipe(Flag.withDescription("Texts at once; changes no result"), Flag.withDefault(16)),
+  solver: list("solver", "Sampler, as in elf sample"),
+  steps: list("steps", "Time steps from noise to text"),
+  gamma: list("gamma", "Strength of the churn (sde)"),
+  guidance: list("guidance", "Classifier-free guidance on the condition; 1 is none"),
+  selfConditionScale: list("self-condition-scale", "Self-conditioning guidance; 1 is none"),
+  seed: list("seed", "All random draws are a function of it"),
+  timeGrid: optional(Flag.Literals("time-grid", ["logitNormal", "uniform"]), "Where the time steps lie"),
+  scorer: optional(Flag.String("scorer"), "GPT-2 that judges the texts: gpt2-large or owner/name of a hub, or a folder; or the n-gram file of an earlier evaluation"),
+  scorerRevision: named("scorer-revision", "main", "Branch, tag or commit of a scorer on a hub"),
+  scorerCorpus: optional(Flag.String("scorer-corpus"), "Where no GPT-2 is at hand: count the n-grams of this corpus (parquet, .jsonl or .txt) and judge by them, with Kneser–Ney smoothing. A stand-in: its figures are not comparable with those of GPT-2"),
+  order: Flag.Int("order").pipe(Flag.withDescription("Longest n-gram of --scorer-corpus; default: 4"), Flag.withDefault(4)),
+  mask: Flag.Literals("mask", ["reference", "corrected"]).pipe(
+    Flag.withDescription("Which tokens count for perplexity. reference: as the published figures, where tokens between a text's first and second EOS count twice; corrected: each once"),
+    Flag.withDefault("reference" as const)
+  ),
+  reference: optional(Flag.String("reference"), "Real texts (parquet, .jsonl or .txt) to judge beside the samples: the yardstick"),
+  textColumn: named("text-column", "text", "Column or key of the texts of --scorer-corpus and --reference"),
+  data: optional(Flag.String("data"), "Pairs to answer (translation, summarisation): .jsonl or parquet"),
+  inputColumn: named("input-column", "input", "Column or key of the inputs"),
+  outputColumn: named("output-column", "output", "Column or key of what they should become"),
+  json
+}
+
+type Values<F> = { readonly [K in keyof F]: F[K] extends Flag.Flag<infer A> ? A : F[K] extends Argument.Argument<infer A> ? A : never }
+
+/** What was given. */
+export type EvalOptions = Values<typeof evalFlags>
+
+const words = (text: string): ReadonlyArray<string> => text.split(",").map((word) => word.trim())
+
+const numbers = (option: string, text: string, isInteger: boolean): Effect.Effect<ReadonlyArray<number>, OptionError> => {
+  const values = words(text).map((word) => word === "" ? Number.NaN : Number(word))
+  return Effect.as(requireOption(values.every(isInteger ? Number.isSafeInteger : Number.isFinite), option, isInteger ? "whole numbers with commas between them" : "numbers with commas between them", text), values)
+}
+
+/** The values of each option that was given. A solver's name is checked with the sampler's other settings. */
+const sweepOf = Effect.fnUntraced(function*(options: EvalOptions): Effect.fn.Return<Evaluation.Sweep, OptionError> {
+  const listOf = (option: string, value: Option.Option<string>, isInteger = false) =>
+    Option.isNone(value) ? Effect.succeed(Option.none<ReadonlyArray<number>>()) : Effect.map(numbers(option, value.value, isInteger), Option.some)
+  return {
+    ...given("solver", Option.map(options.solver, (text) => words(text) as ReadonlyArray<SamplerChoice["solver"]>)),
+    ...given("steps", yield* listOf("steps", options.steps, true)),
+    ...given("gamma", yield* listOf("gamma", options.gamma)),
+    ...given("guidanceScale", yield* listOf("guidance", options.guidance)),
+    ...given("selfConditionScale", yield* listOf("self-condition-scale", options.selfConditionScale)),
+    ...given("seed", yield* listOf("seed", options.seed, true))
+  }
+})
+
+const missing = (option: string, expected: string) => Effect.fail(new OptionError({ option, expected, received: "left out" }))
+
+const scorerOf = (options: EvalOptions, folder: string): Effect.Effect<Evaluation.ScorerChoice, OptionError> => {
+  const { order, scorer, scorerCorpus, scorerRevision, textColumn } = options
+  if (Option.isSome(scorer) && Option.isSome(scorerCorpus)) return Effect.fail(new OptionError({ option: "scorer-corpus", expected: "left out beside --scorer", received: scorerCorpus.value }))
+  if (Option.isSome(scorer)) return Effect.succeed({ name: scorer.value, revision: scorerRevision })
+  if (Option.isNone(scorerCorpus)) return missing("scorer", "a GPT-2 (gpt2-large, or a folder) for --task unconditional, or --scorer-corpus given in its place")
+  return Effect.as(requireOption(order >= 1 && order <= 8, "order", "from 1 to 8", order), { corpus: { path: scorerCorpus.value, column: textColumn }, order, folder })
+}
+
+const protocolOf = (options: EvalOptions, folder: string): Effect.Effect<Evaluation.Protocol, OptionError> => {
+  const { data, inputColumn, mask, outputColumn, reference, task, textColumn } = options
+  if (task !== "unconditional") return Option.isNone(data) ? missing("data", `a file of pairs, for --task ${task}`) : Effect.succeed({ task, data: { path: data.value, inputColumn, outputColumn } })
+  if (Option.isSome(data)) return Effect.fail(new OptionError({ option: "data", expected: "left out, or --task translation or summarisation given", received: data.value }))
+  return Effect.map(scorerOf(options, folder), (scorer) => ({ task, scorer, mask, ...given("reference", Option.map(reference, (path) => ({ path, column: textColumn }))) }))
+}
+
+/** The request that the options make. */
+export const evalRequest = Effect.fnUntraced(function*(options: EvalOptions): Effect.fn.Return<Evaluation.EvaluationRequest, OptionError> {
+  const { batchSize, checkpoint, task } = options
+  const output = Option.getOrElse(options.output, () => join("out", "eval", `${basename(resolve(checkpoint))}-${task}`))
+  const count = Option.getOrElse(options.count, () => task === "unconditional" ? 64 : Number.MAX_SAFE_INTEGER)
+  yield* requireOption(count >= 1, "count", "at least 1", count)
+  yield* requireOption(batchSize >= 1, "batch-size", "at least 1", batchSize)
+  return { checkpoint, output, count, batchSize, sweep: yield* sweepOf(options), change: given("timeGrid", options.timeGrid), protocol: yield* protocolOf(options, output) }
+})
