@@ -23,6 +23,7 @@ import { registerKernels } from "./ownKernels.mjs"
  * @property {boolean} gpu whether tensors live on a GPU
  * @property {number} threads intra-op threads
  * @property {import("./processor.mjs").Variant | undefined} kernels the variant of this package's kernels that runs, if any
+ * @property {import("./ownKernels.mjs").FillNormals | undefined} normals random numbers in machine code, where the kernels are
  * @property {import("./locate.mjs").Installed} installed
  */
 
@@ -54,7 +55,7 @@ export const load = (tf = resolveTensorFlowJs(), installed = locate()) => {
     const gpu = binding.isUsingGpuDevice()
     const kernels = gpu ? undefined : registerKernels(installed, threads)
     register(tf, binding, installed.javascript, kernels !== undefined)
-    loaded = { version: binding.TF_Version, gpu, threads, kernels, installed }
+    loaded = { version: binding.TF_Version, gpu, threads, kernels: kernels?.variant, normals: kernels?.normals, installed }
     return loaded
   } catch (error) {
     throw new EngineError(

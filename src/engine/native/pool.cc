@@ -11,6 +11,8 @@ namespace {
 
 // Waiting threads look this often for work before they sleep: about as long as the gap between two kernels.
 constexpr int kSpins = 100;
+// Looks until a thread that waits for the others makes room for them: they may not have a processor.
+constexpr int kPatience = 20000;
 
 class Pool {
  public:
@@ -29,7 +31,10 @@ class Pool {
     }
     wake_.notify_all();
     part(0);
-    while (left_.load(std::memory_order_acquire) != 0) __builtin_ia32_pause();
+    for (int i = 0; left_.load(std::memory_order_acquire) != 0; i++) {
+      if (i < kPatience) __builtin_ia32_pause();
+      else std::this_thread::yield();
+    }
   }
 
  private:
