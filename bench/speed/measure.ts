@@ -211,7 +211,7 @@ export const measure = (configuration: SpeedConfiguration) => {
   })
   return Effect.scoped(measured).pipe(
     Effect.provide(Layer.merge(
-      TrainState.layer({ config, optimizer: optimizerOf(configuration), from: initialWeights(config) }),
+      TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialWeights(config) }),
       encoderOf(configuration)
     ))
   )

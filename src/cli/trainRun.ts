@@ -35,7 +35,7 @@ interface Start {
 const startOf = Effect.fnUntraced(function*({ resume, run }: TrainRequest) {
   const { model: config, optimizer } = run
   if (!resume) yield* refuseUsedFolder(run.checkpoint.directory, "checkpoint.directory")
-  if (!resume) return { state: { config, optimizer, from: initialParameters(config, keyed(run.seed)) }, step: 0, position: undefined } as Start
+  if (!resume) return { state: { config, optimizer, from: () => initialParameters(config, keyed(run.seed)) }, step: 0, position: undefined } as Start
   const latest = yield* Checkpoint.read(run.checkpoint.directory)
   const { resume: position, snapshot: from } = yield* readTrainSnapshot(latest, run)
   yield* report(`resuming at step ${latest.step} of ${latest.path}`)

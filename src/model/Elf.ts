@@ -61,9 +61,9 @@ const narrowedHalves = ({ parameters }: Elf, halves: tf.Tensor2D, observe: ElfIn
     observe("self_cond_proj", latents)
     return project(latents, narrow)
   }
-  const weight = tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight"))
-  const bias = project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0), narrow)
-  return tf.add(project(halves, weight), bias)
+  const weight: tf.Tensor2D = tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight"))
+  const bias = project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0) as tf.Tensor2D, narrow)
+  return tf.add(project(halves, weight), bias) as tf.Tensor2D
 }
 
 const textTokens = (elf: Elf, { observe, selfCondition, z }: ElfInput): tf.Tensor2D => {
