@@ -37,7 +37,8 @@ let loaded
  * Loads the installed engine and registers it as backend `tensorflow`; a second call returns the first one's result.
  *
  * The number of threads is `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of processors; libtensorflow
- * reads it once, when it is loaded. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
+ * reads it once, when it is loaded. `ELF_STREAMS_TF32=1` allows TF32 on a GPU, and `CUDA_VISIBLE_DEVICES` chooses which one
+ * is used. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
  *
  * @param {TensorFlowJs} [tf] the caller's TensorFlow.js; by default the one that this package resolves
  * @param {import("./locate.mjs").Installed} [installed] by default the newest one in the cache
@@ -77,8 +78,21 @@ const configureLibrary = () => {
   if (quiet) process.env["TF_CPP_MIN_LOG_LEVEL"] = "2"
   const threads = configuredThreads()
   process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
+  Object.assign(process.env, gpuSettings(process.env))
   return { quiet, threads }
 }
+
+/**
+ * What libtensorflow and CUDA are told about a GPU: memory as it is needed instead of all at once, and products in single
+ * precision, unless `ELF_STREAMS_TF32=1` lets them round their factors to TF32. What the user has set stays.
+ *
+ * @param {Readonly<Record<string, string | undefined>>} environment
+ * @returns {Record<string, string>}
+ */
+export const gpuSettings = (environment) => ({
+  TF_FORCE_GPU_ALLOW_GROWTH: environment["TF_FORCE_GPU_ALLOW_GROWTH"] ?? "true",
+  NVIDIA_TF32_OVERRIDE: environment["NVIDIA_TF32_OVERRIDE"] ?? (environment["ELF_STREAMS_TF32"] === "1" ? "1" : "0")
+})
 
 /**
  * The number of threads that an operation may use: `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of
