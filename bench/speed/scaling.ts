@@ -5,7 +5,7 @@
 import { Effect, Layer, Stream } from "effect"
 import { keyed } from "../../src/flow/Random.ts"
 import { Backend } from "../../src/model/Backend.ts"
-import { Encoder } from "../../src/model/Encoder.ts"
+import type { Encoder } from "../../src/model/Encoder.ts"
 import { initialParameters } from "../../src/model/Initialization.ts"
 import { TrainState } from "../../src/model/TrainState.ts"
 import { batch } from "../../src/streams/batch.ts"

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
@@ -96,27 +96,6 @@ describe("install", () => {
     expect(error.problem).toBe("ChecksumMismatch")
     expect(error.why).toContain(platform.cpu.sha256)
     expect(sandbox.engines()).toEqual([])
-  })
-
-  it.runIf(onPinnedPlatform)("takes the libraries of an engine that another version made from the same wheel, without a download", async () => {
-    sandbox.compiler()
-    sandbox.program("pip3", `if [ "$1" = "--version" ]; then echo pip; exit 0; fi; exit 1`)
-    const other = join(sandbox.root, "cache", "engine", "tensorflow-of-another-version")
-    mkdirSync(join(sandbox.root, "cache", "engine"), { recursive: true })
-    renameSync(sandbox.tensorflow("tensorflow"), join(sandbox.root, "libraries"))
-    mkdirSync(other)
-    renameSync(join(sandbox.root, "libraries"), join(other, "tensorflow"))
-    const manifest = (sha256: string, bytes: number) =>
-      writeFileSync(join(other, "manifest.json"), JSON.stringify({ revision: "another", origin: { kind: "wheel", from: "tensorflow-cpu", sha256 }, files: { "tensorflow/libtensorflow_cc.so.2": { bytes } } }))
-    for (const [sha256, bytes] of [["0".repeat(64), 16], [platform.cpu.sha256, 15]] as const) {
-      manifest(sha256, bytes)
-      expect((await fails(install({ gpu: false }))).problem).toBe("DownloadFailed")
-    }
-    manifest(platform.cpu.sha256, "cc of tensorflow".length)
-    const { folder, manifest: { origin } } = await install({ gpu: false })
-    expect(readFileSync(join(folder, "tensorflow", "libtensorflow_cc.so.2"), "utf8")).toBe("cc of tensorflow")
-    expect(existsSync(join(folder, "tensorflow", "include", "tensorflow", "c", "c_api.h"))).toBe(true)
-    expect(origin).toMatchObject({ kind: "wheel", sha256: platform.cpu.sha256 })
   })
 
   it("unpacks of a wheel with the right sha256 only the needed files", async () => {
