@@ -28,7 +28,7 @@ import { forwardOperations, gradientOperations, muonOperations } from "./work.ts
 const source = keyed(0)
 
 /** The published objective. */
-const corruption: CorruptionOptions = {
+export const corruption: CorruptionOptions = {
   timeDistribution: logitNormal({ mean: -1.5, standardDeviation: 0.8 }),
   noiseScale: 2,
   timeEpsilon: 0.05,
@@ -40,9 +40,9 @@ const corruption: CorruptionOptions = {
   padding: "pad"
 }
 
-const optimizerOf = ({ optimizer: kind }: SpeedConfiguration): OptimizerOptions => ({ kind, weightDecay: 0, beta1: 0.9, beta2: 0.95 })
+export const optimizerOf = ({ optimizer: kind }: SpeedConfiguration): OptimizerOptions => ({ kind, weightDecay: 0, beta1: 0.9, beta2: 0.95 })
 
-const trainOptions = (configuration: SpeedConfiguration): TrainOptions => ({
+export const trainOptions = (configuration: SpeedConfiguration): TrainOptions => ({
   optimizer: optimizerOf(configuration),
   learningRate: 0.002,
   schedule: "constant",
@@ -78,7 +78,7 @@ const stubEncoder = ({ text_dim: width, vocab: vocabulary }: SpeedConfiguration)
 export const encoderOf = (configuration: SpeedConfiguration) =>
   configuration.encoder === "stub" ? stubEncoder(configuration) : Encoder.layerT5({ config: t5Small, tensors: initialT5(t5Small, source) }, { mean: 0, standardDeviation: 0.2 })
 
-const rowOf = ({ cond, seq, vocab }: SpeedConfiguration) => (index: number): LabelledSequence => ({
+export const rowOf = ({ cond, seq, vocab }: SpeedConfiguration) => (index: number): LabelledSequence => ({
   ids: Int32Array.from(source.uniform({ purpose: "ids", index }, seq), (u) => 2 + Math.floor(u * (Math.min(vocab, 32_000) - 2))),
   length: seq,
   conditionLength: cond ? Math.floor(seq / 2) : 0,
@@ -211,7 +211,7 @@ export const measure = (configuration: SpeedConfiguration) => {
   })
   return Effect.scoped(measured).pipe(
     Effect.provide(Layer.merge(
-      TrainState.layer({ config, optimizer: optimizerOf(configuration), from: initialWeights(config) }),
+      TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialWeights(config) }),
       encoderOf(configuration)
     ))
   )

@@ -36,7 +36,7 @@ interface Start extends TrainPosition {
 }
 
 const freshStart = ({ model: config, optimizer, seed }: PlannedRun): Start =>
-  ({ state: { config, optimizer, from: initialParameters(config, keyed(seed)) }, step: 0, position: undefined })
+  ({ state: { config, optimizer, from: () => initialParameters(config, keyed(seed)) }, step: 0, position: undefined })
 
 /** Initial weights, or the latest checkpoint of the run's folder. */
 const startOf = Effect.fnUntraced(function*({ acceptChanges = false, resume }: TrainRequest, run: PlannedRun, now: Fingerprints) {

@@ -6,9 +6,9 @@
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { complaintOf, findProgram, runProgram } from "./command.mjs"
 import { EngineError } from "./EngineError.mjs"
+import { nativeFolder } from "./revision.mjs"
 
 /** Node-API version that the binding is written for; every supported Node has it. */
 const nodeApiVersion = 8
@@ -51,9 +51,6 @@ const packagedHeaders = () => {
   }
 }
 
-/** Published with the package beside the JavaScript, whether that runs from `src` or from `dist`. */
-const hushSource = fileURLToPath(new URL("../../src/engine/native/hush.cc", import.meta.url))
-
 /** @typedef {{ readonly compiler: string, readonly headers: string }} Tools */
 
 /**
@@ -71,7 +68,7 @@ export const compileBinding = async ({ compiler, headers, sources, work, libtens
     `-I${libtensorflow.includeFolder}`, `-I${sources}`,
     join(sources, "binding", "tfjs_backend.cc"), join(sources, "binding", "tfjs_binding.cc"), ...linkFlags(work, libtensorflow)
   ])
-  await compile({ compiler, headers }, join(work, "hush.node"), [hushSource])
+  await compile({ compiler, headers }, join(work, "hush.node"), [join(nativeFolder, "hush.cc")])
   return binding
 }
 

@@ -16,8 +16,9 @@ import { isWhole, writeManifest } from "./manifest.mjs"
 import { compileKernels } from "./ownKernels.mjs"
 import { nvidiaDriver, platformKey } from "./platform.mjs"
 import { findPythonTensorflow } from "./python.mjs"
+import { engineRevision } from "./revision.mjs"
 import { takeTfjs } from "./tfjs.mjs"
-import { formatRevision, tfjsVersion } from "./versions.mjs"
+import { tfjsVersion } from "./versions.mjs"
 
 /**
  * What the user wants of an installation.
@@ -121,7 +122,6 @@ const assemble = async (wish, device, tools, source) => {
     }
     await compileCollectives({ ...tools, work, libtensorflow, log: wish.log })
     rmSync(join(sources, "binding"), { recursive: true })
-    rmSync(join(work, "tensorflow", "include"), { recursive: true, force: true })
     const facts = { tensorflow: version, device, platform: platformKey(), origin: libtensorflow.origin, compiler: tools.compiler }
     await writeManifest(work, facts)
     // Whoever asks for another installation gets the one just made, not a whole one that lies in its place.
@@ -142,6 +142,6 @@ const requireDevice = (device, gpu, origin) => {
 
 /** @param {Pick<import("./manifest.mjs").Manifest, "tensorflow" | "device" | "platform" | "origin">} facts */
 const folderName = ({ tensorflow, device, platform, origin }) => {
-  const name = `tensorflow-${tensorflow}-${device}-${platform}-tfjs-${tfjsVersion}-r${formatRevision}`
+  const name = `tensorflow-${tensorflow}-${device}-${platform}-tfjs-${tfjsVersion}-${engineRevision()}`
   return origin.kind === "wheel" ? name : `${name}-${createHash("sha256").update(origin.from).digest("hex").slice(0, 8)}`
 }

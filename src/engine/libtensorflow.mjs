@@ -5,9 +5,11 @@
  *
  * @since 0.1.0
  */
-import { constants, copyFileSync, existsSync, linkSync, mkdirSync, realpathSync, statfsSync, symlinkSync } from "node:fs"
+import { constants, copyFileSync, cpSync, existsSync, linkSync, mkdirSync, readdirSync, realpathSync, statfsSync, statSync, symlinkSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
+import { enginesRoot } from "./cache.mjs"
 import { EngineError } from "./EngineError.mjs"
+import { manifestIn } from "./manifest.mjs"
 import { platformKey } from "./platform.mjs"
 import { findPip } from "./python.mjs"
 import { pinnedPlatforms } from "./versions.mjs"
@@ -112,8 +114,16 @@ export const preparePinned = async () => {
  * @returns {Promise<Libtensorflow>}
  */
 export const fetchPinned = async (device, { pip, platform }, work, output) => {
-  requireSpace(work, device === "gpu" ? 8 : 2)
   const main = platform[device]
+  const origin = /** @type {const} */ ({ kind: "wheel", from: `${main.project} ${main.version}`, sha256: main.sha256 })
+  const earlier = device === "cpu" ? earlierEngine(main.sha256) : undefined
+  if (earlier !== undefined) {
+    output.log(`taking libtensorflow ${main.version} from an engine of another version of this package`)
+    const taken = takeFolder(join(earlier, "tensorflow"), "folder", work)
+    cpSync(taken.includeFolder, join(work, "tensorflow", "include"), { recursive: true })
+    return { ...taken, origin }
+  }
+  requireSpace(work, device === "gpu" ? 8 : 2)
   output.log(`downloading libtensorflow ${main.version}${device === "gpu" ? " for CUDA" : ""} with pip: ${platform.download[device]}, once per user`)
   for (const wheel of device === "gpu" ? [main, ...platform.companions] : [main]) {
     if (wheel !== main) output.log(`downloading ${wheel.project} ${wheel.version}`)
@@ -122,8 +132,18 @@ export const fetchPinned = async (device, { pip, platform }, work, output) => {
   return {
     includeFolder: join(work, "tensorflow", "include"),
     libraries: ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"],
-    origin: { kind: "wheel", from: `${main.project} ${main.version}`, sha256: main.sha256 }
+    origin
   }
+}
+
+/** The folder of an engine that was made from the same wheel and still has its libraries and headers. @param {string} sha256 @returns {string | undefined} */
+const earlierEngine = (sha256) => {
+  if (!existsSync(enginesRoot())) return undefined
+  return readdirSync(enginesRoot()).filter((name) => name.startsWith("tensorflow-")).map((name) => join(enginesRoot(), name)).find((folder) => {
+    const manifest = manifestIn(folder)
+    if (manifest?.origin.sha256 !== sha256 || layoutOf(join(folder, "tensorflow")) === undefined) return false
+    return Object.entries(manifest.files).every(([path, { bytes }]) => !path.includes(".so.") || statSync(join(folder, path), { throwIfNoEntry: false })?.size === bytes)
+  })
 }
 
 /** @param {string} folder @param {number} gigabytes */

@@ -23,6 +23,7 @@ import { registerKernels } from "./ownKernels.mjs"
  * @property {boolean} gpu whether tensors live on a GPU
  * @property {number} threads intra-op threads
  * @property {import("./processor.mjs").Variant | undefined} kernels the variant of this package's kernels that runs, if any
+ * @property {import("./ownKernels.mjs").FillNormals | undefined} normals random numbers in machine code, where the kernels are
  * @property {import("./locate.mjs").Installed} installed
  */
 
@@ -36,7 +37,8 @@ let loaded
  * Loads the installed engine and registers it as backend `tensorflow`; a second call returns the first one's result.
  *
  * The number of threads is `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of processors; libtensorflow
- * reads it once, when it is loaded. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
+ * reads it once, when it is loaded. `ELF_STREAMS_TF32=1` allows TF32 on a GPU, and `CUDA_VISIBLE_DEVICES` chooses which one
+ * is used. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
  *
  * @param {TensorFlowJs} [tf] the caller's TensorFlow.js; by default the one that this package resolves
  * @param {import("./locate.mjs").Installed} [installed] by default the newest one in the cache
@@ -54,7 +56,7 @@ export const load = (tf = resolveTensorFlowJs(), installed = locate()) => {
     const gpu = binding.isUsingGpuDevice()
     const kernels = gpu ? undefined : registerKernels(installed, threads)
     register(tf, binding, installed.javascript, kernels !== undefined)
-    loaded = { version: binding.TF_Version, gpu, threads, kernels, installed }
+    loaded = { version: binding.TF_Version, gpu, threads, kernels: kernels?.variant, normals: kernels?.normals, installed }
     return loaded
   } catch (error) {
     throw new EngineError(
@@ -76,8 +78,21 @@ const configureLibrary = () => {
   const quiet = Number(level) >= 2
   const threads = configuredThreads()
   process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
+  Object.assign(process.env, gpuSettings(process.env))
   return { quiet, threads }
 }
+
+/**
+ * What libtensorflow and CUDA are told about a GPU: memory as it is needed instead of all at once, and products in single
+ * precision, unless `ELF_STREAMS_TF32=1` lets them round their factors to TF32. What the user has set stays.
+ *
+ * @param {Readonly<Record<string, string | undefined>>} environment
+ * @returns {Record<string, string>}
+ */
+export const gpuSettings = (environment) => ({
+  TF_FORCE_GPU_ALLOW_GROWTH: environment["TF_FORCE_GPU_ALLOW_GROWTH"] ?? "true",
+  NVIDIA_TF32_OVERRIDE: environment["NVIDIA_TF32_OVERRIDE"] ?? (environment["ELF_STREAMS_TF32"] === "1" ? "1" : "0")
+})
 
 /**
  * The number of threads that an operation may use: `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of

@@ -6,7 +6,8 @@
 import { lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { sha256File } from "./checksum.mjs"
-import { formatRevision, tfjsVersion } from "./versions.mjs"
+import { engineRevision } from "./revision.mjs"
+import { tfjsVersion } from "./versions.mjs"
 
 const fileName = "manifest.json"
 const largestHashed = 64 * 1024 * 1024
@@ -22,7 +23,7 @@ const largestHashed = 64 * 1024 * 1024
 
 /**
  * @typedef {object} Manifest
- * @property {number} formatRevision
+ * @property {string} revision {@link engineRevision} of the package that made it
  * @property {string} tensorflow version, as the library itself states it
  * @property {"cpu" | "gpu"} device the kind of library, not what the machine has
  * @property {string} platform
@@ -45,7 +46,7 @@ const filesBelow = (folder) =>
  * size; every other file also by sha256.
  *
  * @param {string} folder
- * @param {Omit<Manifest, "formatRevision" | "tfjs" | "installedAt" | "files">} facts
+ * @param {Omit<Manifest, "revision" | "tfjs" | "installedAt" | "files">} facts
  * @returns {Promise<Manifest>}
  */
 export const writeManifest = async (folder, facts) => {
@@ -57,7 +58,7 @@ export const writeManifest = async (folder, facts) => {
     const bytes = statSync(full).size
     files[path] = bytes > largestHashed ? { bytes } : { bytes, sha256: await sha256File(full) }
   }
-  const manifest = { formatRevision, tfjs: tfjsVersion, ...facts, installedAt: new Date().toISOString(), files }
+  const manifest = { revision: engineRevision(), tfjs: tfjsVersion, ...facts, installedAt: new Date().toISOString(), files }
   writeFileSync(join(folder, fileName), `${JSON.stringify(manifest, null, 2)}\n`)
   return manifest
 }
@@ -69,9 +70,19 @@ export const writeManifest = async (folder, facts) => {
  * @returns {Manifest | undefined}
  */
 export const readManifest = (folder) => {
+  const manifest = manifestIn(folder)
+  return manifest?.revision === engineRevision() && manifest.tfjs === tfjsVersion ? manifest : undefined
+}
+
+/**
+ * The manifest of an engine folder, whichever version of this package wrote it.
+ *
+ * @param {string} folder
+ * @returns {Manifest | undefined}
+ */
+export const manifestIn = (folder) => {
   try {
-    const manifest = JSON.parse(readFileSync(join(folder, fileName), "utf8"))
-    return manifest.formatRevision === formatRevision && manifest.tfjs === tfjsVersion ? manifest : undefined
+    return JSON.parse(readFileSync(join(folder, fileName), "utf8"))
   } catch {
     return undefined
   }

@@ -8,15 +8,15 @@
 import { existsSync, readdirSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { complaintOf } from "./command.mjs"
 import { linkFlags, runCompiler } from "./compile.mjs"
 import { reasonOf } from "./EngineError.mjs"
 import { labelOf, processorVariant, variants } from "./processor.mjs"
+import { nativeFolder } from "./revision.mjs"
 
 /** @typedef {import("./processor.mjs").Variant} Variant */
 
-const nativeFolder = fileURLToPath(new URL("../../src/engine/native/", import.meta.url))
+/** Normally distributed numbers for a key's words, see `flow/Normals.ts`. @typedef {(out: Float32Array, key: Readonly<Record<"key0" | "key1" | "indexLow" | "indexHigh" | "step", number>>) => void} FillNormals */
 
 /** @type {Readonly<Record<Variant, ReadonlyArray<string>>>} */
 const machineFlags = { v4: ["-march=x86-64-v4", "-mprefer-vector-width=512"], v3: ["-march=x86-64-v3"] }
@@ -78,14 +78,15 @@ export const kernelsOf = ({ binding }) => {
  *
  * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
  * @param {number} threads that one kernel may use
- * @returns {Variant | undefined} the variant that runs
+ * @returns {{ readonly variant: Variant, readonly normals: FillNormals } | undefined} the variant that runs, and what it has beside kernels
  */
 export const registerKernels = (installed, threads) => {
   const found = kernelsOf(installed)
   if (found === undefined) return undefined
   try {
-    createRequire(import.meta.url)(found.path).register(threads)
-    return found.variant
+    const { normals, register } = createRequire(import.meta.url)(found.path)
+    register(threads)
+    return { variant: found.variant, normals }
   } catch (error) {
     process.emitWarning(`the kernels of elf-streams could not be loaded, TensorFlow's run instead: ${reasonOf(error)}; install them again with \`elf engine install --force\``)
     return undefined

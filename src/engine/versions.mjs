@@ -4,9 +4,6 @@
  * @since 0.1.0
  */
 
-/** Bumped when the layout of an engine folder or what is compiled into it changes, so that an older one is never mistaken for a new one. */
-export const formatRevision = 3
-
 /** Version of `@tensorflow/tfjs-node-gpu` whose JavaScript and C++ sources are used. */
 export const tfjsVersion = "4.22.0"
 

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import { requireArgument } from "./errors.ts"
+import { normals } from "./Normals.ts"
 import { block } from "./Philox.ts"
 import type { DrawKey, RandomSource } from "./RandomSource.ts"
 
@@ -46,47 +47,14 @@ const checkDraw = (name: string, { index, step = 0 }: DrawKey, length: number): 
   requireArgument(integer(length, twoPower32), `${name}.length`, "an integer in [0, 2^32)", length)
 }
 
-/** Fills `out` four words at a time; `write` turns one block's words into four values at `scratch`. */
-const fill = (
-  write: (words: Int32Array, scratch: Float32Array) => void,
-  [key0, key1]: readonly [number, number],
-  { index, step = 0 }: DrawKey,
-  kind: number,
-  length: number
-): Float32Array => {
-  const out = new Float32Array(length)
+const fillUniforms = (out: Float32Array, [key0, key1]: readonly [number, number], { index, step = 0 }: DrawKey): Float32Array => {
   const words = new Int32Array(4)
-  const scratch = new Float32Array(4)
-  const high = Math.floor(index / twoPower32) | kind
-  for (let i = 0, number = 0; i < length; i += 4, number++) {
+  const high = Math.floor(index / twoPower32) | uniformBit
+  for (let i = 0, number = 0; i < out.length; i += 4, number++) {
     block(words, number, step, index, high, key0, key1)
-    write(words, scratch)
-    out[i] = scratch[0]!
-    if (i + 3 < length) {
-      out[i + 1] = scratch[1]!
-      out[i + 2] = scratch[2]!
-      out[i + 3] = scratch[3]!
-    } else {
-      for (let j = 1; i + j < length; j++) out[i + j] = scratch[j]!
-    }
+    for (let j = 0; j < 4 && i + j < out.length; j++) out[i + j] = (words[j]! >>> 8) / 16777216
   }
   return out
-}
-
-const toUniform = (words: Int32Array, scratch: Float32Array): void => {
-  for (let j = 0; j < 4; j++) scratch[j] = (words[j]! >>> 8) / 16777216
-}
-
-/** Box–Muller: two words to two independent normals, |x| < 6.8. The half keeps the logarithm's argument above zero. */
-const toNormal = (words: Int32Array, scratch: Float32Array): void => {
-  const radius0 = Math.sqrt(-2 * Math.log(((words[0]! >>> 0) + 0.5) / twoPower32))
-  const angle0 = (words[1]! >>> 0) * (2 * Math.PI / twoPower32)
-  scratch[0] = radius0 * Math.cos(angle0)
-  scratch[1] = radius0 * Math.sin(angle0)
-  const radius1 = Math.sqrt(-2 * Math.log(((words[2]! >>> 0) + 0.5) / twoPower32))
-  const angle1 = (words[3]! >>> 0) * (2 * Math.PI / twoPower32)
-  scratch[2] = radius1 * Math.cos(angle1)
-  scratch[3] = radius1 * Math.sin(angle1)
 }
 
 /** The source of every ordinary run: Philox4x32-10 keyed by `seed` (a safe integer) and the draw's purpose. */
@@ -103,11 +71,13 @@ export const keyed = (seed: number): RandomSource => {
   return {
     normal: (key, length) => {
       checkDraw("Random.normal", key, length)
-      return fill(toNormal, keyOf(key.purpose), key, 0, length)
+      const [key0, key1] = keyOf(key.purpose)
+      const { index, step = 0 } = key
+      return normals({ key0, key1, indexLow: index | 0, indexHigh: Math.floor(index / twoPower32), step }, length)
     },
     uniform: (key, length) => {
       checkDraw("Random.uniform", key, length)
-      return fill(toUniform, keyOf(key.purpose), key, uniformBit, length)
+      return fillUniforms(new Float32Array(length), keyOf(key.purpose), key)
     }
   }
 }

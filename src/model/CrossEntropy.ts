@@ -6,7 +6,8 @@
  * why `crossEntropy` is for training and `tokenLosses` for evaluation.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { mostLikely, sparseSoftmaxCrossEntropy, weightedCrossEntropy } from "./backend/kernels.ts"
+import { sparseSoftmaxCrossEntropy, weightedCrossEntropy } from "./backend/kernels.ts"
+import { ownKernels } from "./backend/ownKernels.ts"
 
 /** The unembedding: `kernel` `[D, V]`, `bias` `[V]`. */
 export interface Unembedding {
@@ -80,10 +81,13 @@ export const tokenLosses = (head: tf.Tensor2D, { bias, kernel }: Unembedding, ta
     )
   ) as tf.Tensor1D
 
-/** The most likely token of each row, `[rows]` int32, chunk by chunk. @source `generation_utils.py`, `_dlm_decode_batch` */
-export const mostLikelyTokens = (head: tf.Tensor2D, { bias, kernel }: Unembedding, chunk: number = defaultChunk): tf.Tensor1D =>
-  tf.concat(
+/** The most likely token of each row, `[rows]` int32; logits are never held whole. @source `generation_utils.py`, `_dlm_decode_batch` */
+export const mostLikelyTokens = (head: tf.Tensor2D, { bias, kernel }: Unembedding, chunk: number = defaultChunk): tf.Tensor1D => {
+  const run = ownKernels()
+  if (run !== undefined) return run("ElfDecode", [head, kernel, bias], 1)[0] as tf.Tensor1D
+  return tf.concat(
     chunks(head.shape[0], chunk).map(([begin, length]) =>
-      tf.tidy(() => mostLikely(tf.matMul(tf.slice(head, [begin, 0], [length, head.shape[1]]), kernel), bias))
+      tf.tidy(() => tf.argMax(tf.add(tf.matMul(tf.slice(head, [begin, 0], [length, head.shape[1]]), kernel), bias), 1))
     )
   ) as tf.Tensor1D
+}

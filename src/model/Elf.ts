@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { gelu } from "./Activations.ts"
 import { maskBias } from "./Attention.ts"
 import { block } from "./Block.ts"
+import { fusedTrunk } from "./FusedTrunk.ts"
 import { linear, project } from "./Linear.ts"
 import { headSize, type ModelConfig } from "./ModelConfig.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
@@ -47,15 +48,30 @@ export const prefixLength = (config: ModelConfig): number =>
 export const ropeFor = (config: ModelConfig): RopeTable =>
   ropeTable({ headSize: headSize(config), length: config.length, prefix: prefixLength(config) })
 
-const textTokens = ({ parameters }: Elf, input: ElfInput): tf.Tensor2D => {
-  const flat = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
-  const latents = input.selfCondition === undefined
-    ? flat(input.z)
-    : linear(parameters, "self_cond_proj", tf.concat([flat(input.z), flat(input.selfCondition)], 1))
-  if (input.selfCondition !== undefined) input.observe?.("self_cond_proj", latents)
-  const narrow = project(latents, parameter(parameters, "text_proj.proj1.weight"))
-  const tokens = linear(parameters, "text_proj.proj2", narrow)
-  input.observe?.("text_proj", tokens)
+const flat = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
+
+/**
+ * Both halves through `self_cond_proj` and `text_proj.proj1`. Nothing lies between the two, so their product goes first: it
+ * has an eighth of their numbers at the published sizes. Where somebody observes, each goes by itself.
+ */
+const narrowedHalves = ({ parameters }: Elf, halves: tf.Tensor2D, observe: ElfInput["observe"]): tf.Tensor2D => {
+  const narrow = parameter<tf.Tensor2D>(parameters, "text_proj.proj1.weight")
+  if (observe !== undefined) {
+    const latents = linear(parameters, "self_cond_proj", halves)
+    observe("self_cond_proj", latents)
+    return project(latents, narrow)
+  }
+  const weight: tf.Tensor2D = tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight"))
+  const bias = project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0) as tf.Tensor2D, narrow)
+  return tf.add(project(halves, weight), bias) as tf.Tensor2D
+}
+
+const textTokens = (elf: Elf, { observe, selfCondition, z }: ElfInput): tf.Tensor2D => {
+  const narrow = selfCondition === undefined
+    ? project(flat(z), parameter(elf.parameters, "text_proj.proj1.weight"))
+    : narrowedHalves(elf, tf.concat([flat(z), flat(selfCondition)], 1), observe)
+  const tokens = linear(elf.parameters, "text_proj.proj2", narrow)
+  observe?.("text_proj", tokens)
   return tokens
 }
 
@@ -87,26 +103,34 @@ const attentionBias = (mask: tf.Tensor2D, prefix: number): tf.Tensor => {
   return tf.expandDims(tf.expandDims(maskBias(visible), 1), 1)
 }
 
-/**
- * The residual stream after the last block, at text positions only. `[B, S, hidden]`
- * @source `modules/model.py`, `ELF.forward`
- */
-export const trunk = (elf: Elf, input: ElfInput): tf.Tensor3D => {
-  const { config, parameters, rope } = elf
+/** The blocks one by one: where a gradient, a mask or an observer needs what lies between them. */
+const blocks = ({ config, parameters, rope }: Elf, input: ElfInput, start: tf.Tensor2D, prefix: number): tf.Tensor3D => {
   const [batch, length] = input.z.shape
-  if (length !== config.length) throw new Error(`sequences have ${length} positions, the network has ${config.length}`)
-  const text = tf.reshape(textTokens(elf, input), [batch, length, config.hidden]) as tf.Tensor3D
-  const prefix = prefixLength(config)
   const positions = prefix + length
   const bias = input.attentionMask === undefined ? undefined : attentionBias(input.attentionMask, prefix)
   const shape = { batch, positions, heads: config.heads }
-  let x: tf.Tensor2D = tf.reshape(tf.concat([...prefixTokens(elf, input), text], 1), [batch * positions, config.hidden])
+  let x = start
   input.observe?.("blocks.0.input", tf.reshape(x, [batch, positions, config.hidden]))
   for (let index = 0; index < config.depth; index++) {
     x = block(parameters, `blocks.${index}`, x, shape, rope, bias)
     input.observe?.(`blocks.${index}`, tf.reshape(x, [batch, positions, config.hidden]))
   }
   return tf.slice(tf.reshape(x, [batch, positions, config.hidden]) as tf.Tensor3D, [0, prefix, 0], [batch, length, config.hidden])
+}
+
+/**
+ * The residual stream after the last block, at text positions only. `[B, S, hidden]`
+ * @source `modules/model.py`, `ELF.forward`
+ */
+export const trunk = (elf: Elf, input: ElfInput): tf.Tensor3D => {
+  const { config } = elf
+  const [batch, length] = input.z.shape
+  if (length !== config.length) throw new Error(`sequences have ${length} positions, the network has ${config.length}`)
+  const prefix = prefixLength(config)
+  const text = tf.reshape(textTokens(elf, input), [batch, length, config.hidden]) as tf.Tensor3D
+  const start: tf.Tensor2D = tf.reshape(tf.concat([...prefixTokens(elf, input), text], 1), [batch * (prefix + length), config.hidden])
+  const fused = input.attentionMask === undefined && input.observe === undefined ? fusedTrunk(elf, start, prefix) : undefined
+  return fused ?? blocks(elf, input, start, prefix)
 }
 
 const rows = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])

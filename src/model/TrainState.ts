@@ -34,11 +34,15 @@ export interface TrainSnapshot {
   readonly accumulated: ReadonlyArray<HostTensor>
 }
 
+/** Initial weights, or a snapshot to go on from. */
+export type TrainOrigin = ReadonlyArray<HostTensor> | TrainSnapshot
+
 /** How a run starts: from initial weights, or from a snapshot. */
 export interface TrainStart {
   readonly config: ModelConfig
   readonly optimizer: OptimizerOptions
-  readonly from: ReadonlyArray<HostTensor> | TrainSnapshot
+  /** A function is called when the state is built: then nobody holds the values on the host beside those on the device. */
+  readonly from: TrainOrigin | (() => TrainOrigin)
   /** What samplers of the network in training use; default: that of the published models. */
   readonly process?: FlowProcess
 }
@@ -52,7 +56,7 @@ export class TrainState extends Context.Service<TrainState, TrainStateFields>()(
     )
 }
 
-const isSnapshot = (from: TrainStart["from"]): from is TrainSnapshot => "moments" in from
+const isSnapshot = (from: TrainOrigin): from is TrainSnapshot => "moments" in from
 
 const fresh = (config: ModelConfig, optimizer: OptimizerOptions, tensors: ReadonlyArray<HostTensor>): TrainStateFields => {
   const parameters = upload(tensors)
@@ -79,10 +83,15 @@ const release = (state: TrainStateFields): Effect.Effect<void> =>
     Effect.sync(() => [state.average, state.optimizer.moments, state.accumulated].forEach(dispose))
   )
 
-const make = ({ config, from, optimizer }: TrainStart): Effect.Effect<TrainStateFields, BackendError, Backend | Scope.Scope> =>
+const stateOf = ({ config, from, optimizer }: TrainStart): TrainStateFields => {
+  const origin = typeof from === "function" ? from() : from
+  return isSnapshot(origin) ? restored(config, origin) : fresh(config, optimizer, origin)
+}
+
+const make = (start: TrainStart): Effect.Effect<TrainStateFields, BackendError, Backend | Scope.Scope> =>
   Effect.flatMap(Backend, (backend) =>
     Effect.acquireRelease(
-      backend.kernel("uploadTrainState", () => isSnapshot(from) ? restored(config, from) : fresh(config, optimizer, from)),
+      backend.kernel("uploadTrainState", () => stateOf(start)),
       release
     ))
 

@@ -8,11 +8,21 @@ import { pathToFileURL } from "node:url"
 import { beforeAll, describe, expect, it } from "vitest"
 import { withoutNotices } from "../../src/engine/hush.mjs"
 import { load, locate, registerGradients } from "../../src/engine/index.mjs"
+import { gpuSettings } from "../../src/engine/load.mjs"
 import { moduleLoader, toCommonJs } from "../../src/engine/moduleLoader.mjs"
 import { platformKey } from "../../src/engine/platform.mjs"
 import { pinnedPlatforms } from "../../src/engine/versions.mjs"
 
 const native = platformKey() in pinnedPlatforms || locate() !== undefined
+
+describe("gpuSettings", () => {
+  it("asks for memory as it is needed and for single precision, unless the user wants it otherwise", () => {
+    expect(gpuSettings({})).toEqual({ TF_FORCE_GPU_ALLOW_GROWTH: "true", NVIDIA_TF32_OVERRIDE: "0" })
+    expect(gpuSettings({ ELF_STREAMS_TF32: "1" }).NVIDIA_TF32_OVERRIDE).toBe("1")
+    const chosen = { TF_FORCE_GPU_ALLOW_GROWTH: "false", NVIDIA_TF32_OVERRIDE: "1" }
+    expect(gpuSettings({ ...chosen, ELF_STREAMS_TF32: "0" })).toEqual(chosen)
+  })
+})
 
 describe.runIf(native)("the installed engine", () => {
   beforeAll(async () => {

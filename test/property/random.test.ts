@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { Philox, Random, RecordedDrawError } from "../../src/flow/index.ts"
+import { fillNormals } from "../../src/flow/Normals.ts"
 import { seed } from "../support/arbitraries.ts"
 
 const words = (...input: [number, number, number, number, number, number]) => {
@@ -68,6 +69,38 @@ const normalDistribution = (x: number) => {
   for (let i = 1; i < n; i++) sum += density(i * h) * (i % 2 === 0 ? 2 : 4)
   return 0.5 + sum * h / 3
 }
+
+describe("normals", () => {
+  /** Box–Muller with the functions of this machine. */
+  const expected = (out: Float32Array, words: Int32Array): void => {
+    for (const pair of [0, 2]) {
+      const radius = Math.sqrt(-2 * Math.log(((words[pair]! >>> 0) + 0.5) / 2 ** 32)), angle = (words[pair + 1]! >>> 0) * (2 * Math.PI / 2 ** 32)
+      out[pair] = radius * Math.cos(angle)
+      out[pair + 1] = radius * Math.sin(angle)
+    }
+  }
+
+  it("are Box–Muller's of the words, to the last bit of single precision", () => {
+    const word = fc.integer({ min: 0, max: 2 ** 32 - 1 })
+    const key = fc.record({ key0: word, key1: word, indexLow: word, indexHigh: word, step: word })
+    fc.assert(fc.property(key, (key) => {
+      const drawn = new Float32Array(400)
+      fillNormals(drawn, key)
+      for (let number = 0; number < 100; number++) {
+        const words = new Int32Array(4), four = new Float32Array(4)
+        Philox.block(words, number, key.step, key.indexLow, key.indexHigh, key.key0, key.key1)
+        expected(four, words)
+        four.forEach((x, i) => assert.closeTo(drawn[4 * number + i]!, x, Math.abs(x) * 2 ** -23 + 1e-15))
+      }
+    }))
+  })
+
+  it("are these, for ever", () => {
+    const drawn = new Float32Array(6)
+    fillNormals(drawn, { key0: 1, key1: 2, indexLow: 3, indexHigh: 4, step: 5 })
+    assert.deepStrictEqual([...new Uint32Array(drawn.buffer)], [3215197063, 1057524837, 1065361087, 3202346002, 1071085869, 1059012714])
+  })
+})
 
 const n = 20_000
 const source = Random.keyed(42)

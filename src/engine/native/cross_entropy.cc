@@ -1,4 +1,4 @@
-// Softmax over a large vocabulary: losses with their gradient, and the most likely token, without a pass for the bias.
+// Softmax over a large vocabulary: losses with their gradient, without a pass for the bias.
 #include <vector>
 
 #include "kernels.h"
@@ -57,29 +57,10 @@ void CrossEntropy(Run &run) {
   AddBlocks(partial.data(), blocks, width, dbias);
 }
 
-// logits [rows, V], bias [V] → the first most likely token of each row
-void MostLikely(Run &run) {
-  const float *logits = run.Input(0), *bias = run.Input(1);
-  const int64_t width = run.Size(1);
-  Run::Require(width > 0 && run.Axis(0, -1) == width, "the bias is not as long as a row");
-  const int64_t rows = run.Size(0) / width;
-  int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
-  Parallel(rows, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++) {
-      const float *x = logits + row * width;
-      const float greatest = Greatest(x, bias, width);
-      int64_t token = 0;
-      while (token + 1 < width && x[token] + bias[token] != greatest) token++;
-      tokens[row] = static_cast<int32_t>(x[token] + bias[token] == greatest ? token : 0);
-    }
-  });
-}
-
 }  // namespace
 
 void RegisterCrossEntropy() {
   Register<CrossEntropy>("ElfCrossEntropy", {"logits: float", "bias: float", "targets: int32", "weights: float"}, {"losses: float", "dbias: float"});
-  Register<MostLikely>("ElfMostLikely", {"logits: float", "bias: float"}, {"tokens: int32"});
 }
 
 }  // namespace elf

@@ -47,10 +47,10 @@ void Fail(TF_OpKernelContext *context, const char *message) {
   TF_DeleteStatus(status);
 }
 
-void RegisterEntry(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
-                   void (*entry)(void *, TF_OpKernelContext *)) {
+void RegisterEntry(const char *name, Names inputs, Names outputs, Names attributes, void (*entry)(void *, TF_OpKernelContext *)) {
   TF_Status *status = TF_NewStatus();
   TF_OpDefinitionBuilder *definition = TF_NewOpDefinitionBuilder(name);
+  for (const char *attribute : attributes) TF_OpDefinitionBuilderAddAttr(definition, attribute);
   for (const char *input : inputs) TF_OpDefinitionBuilderAddInput(definition, input);
   for (const char *output : outputs) TF_OpDefinitionBuilderAddOutput(definition, output);
   // Some write into their inputs: no run may be left out.

@@ -19,6 +19,9 @@ class Run {
   explicit Run(TF_OpKernelContext *context) : context_(context), status_(TF_NewStatus()) {}
   ~Run();
 
+  // The number of inputs; those of a list count each.
+  int Inputs() { return TF_NumInputs(context_); }
+
   // The values of input `index`.
   template <typename T = float>
   T *Input(int index) {
@@ -69,13 +72,14 @@ void Entry(void *, TF_OpKernelContext *context) {
   }
 }
 
-// Registers an operation for the CPU. `inputs` and `outputs` are "name: type" each.
-void RegisterEntry(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs,
-                   void (*entry)(void *, TF_OpKernelContext *));
+typedef std::initializer_list<const char *> Names;
+
+// Registers an operation for the CPU. `inputs`, `outputs` and `attributes` are "name: type" each.
+void RegisterEntry(const char *name, Names inputs, Names outputs, Names attributes, void (*entry)(void *, TF_OpKernelContext *));
 
 template <void (*compute)(Run &)>
-void Register(const char *name, std::initializer_list<const char *> inputs, std::initializer_list<const char *> outputs) {
-  RegisterEntry(name, inputs, outputs, Entry<compute>);
+void Register(const char *name, Names inputs, Names outputs, Names attributes = {}) {
+  RegisterEntry(name, inputs, outputs, attributes, Entry<compute>);
 }
 
 }  // namespace elf

@@ -6,26 +6,16 @@
 
 #include "kernels.h"
 #include "pool.h"
+#include "tile.h"
 
 namespace elf {
 namespace {
 
-// A tile of kRows × kColumns numbers fills the vector registers.
-#ifdef __AVX512F__
-constexpr int kLanes = 16, kRows = 12;
-#else
-constexpr int kLanes = 8, kRows = 6;
-#endif
-constexpr int kColumns = 2 * kLanes;
 // Products are summed over this many terms at once: a packed panel of them stays in the second-level cache.
 constexpr int64_t kDepth = 256;
 
 // Panels of the left factor that are used one after the other with one of the right: they stay in that cache too.
 constexpr int64_t kPanels = 192 / kRows;
-
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
-
-int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // One of n matrices [terms, size], or [size, terms] where `turned`, of which products over the terms are made.
 struct Operand {
@@ -50,24 +40,6 @@ struct Operand {
   }
 };
 
-// sum [kRows, kColumns] ← Σ over terms of left[term, row] · right[term, column]
-void Multiply(const float *__restrict left, const float *__restrict right, int64_t terms, float *__restrict sum) {
-  Vector total[kRows][2] = {};
-  for (int64_t term = 0; term < terms; term++, left += kRows, right += kColumns) {
-    const Vector first = *reinterpret_cast<const Vector *>(right), second = *reinterpret_cast<const Vector *>(right + kLanes);
-#pragma GCC unroll 16
-    for (int row = 0; row < kRows; row++) {
-      total[row][0] += left[row] * first;
-      total[row][1] += left[row] * second;
-    }
-  }
-#pragma GCC unroll 16
-  for (int row = 0; row < kRows; row++) {
-    *reinterpret_cast<Vector *>(sum + row * kColumns) = total[row][0];
-    *reinterpret_cast<Vector *>(sum + row * kColumns + kLanes) = total[row][1];
-  }
-}
-
 // Everything about one call.
 struct Product {
   int64_t count, size, terms;
@@ -78,12 +50,12 @@ struct Product {
   Operand Of(const float *data, int64_t which) const { return {data + which * size * terms, size, terms, turned}; }
 
   // Adds a tile of the product to `out`; with the last terms also the polynomial, and the mirrored tile.
-  void Store(float *sum, int64_t which, int64_t row0, int64_t column0, bool first, bool last) const {
+  void Store(Tile &tile, int64_t which, int64_t row0, int64_t column0, bool first, bool last) const {
     const float *c = coefficients + 3 * which, *m = matrix + which * size * size;
     float *to = out + which * size * size;
     const int64_t rows = std::min<int64_t>(kRows, size - row0), columns = std::min<int64_t>(kColumns, size - column0);
     for (int64_t row = 0; row < rows; row++) {
-      float *value = sum + row * kColumns;
+      float *value = tile.value[row];
       const int64_t at = (row0 + row) * size + column0;
       if (!first)
         for (int64_t i = 0; i < columns; i++) value[i] += to[at + i];
@@ -100,7 +72,7 @@ struct Product {
     for (int64_t column = 0; column < columns; column++) {
       float *mirrored = to + (column0 + column) * size + row0;
       const int64_t above = std::min(rows, column0 + column - row0);
-      for (int64_t row = 0; row < above; row++) mirrored[row] = sum[row * kColumns + column];
+      for (int64_t row = 0; row < above; row++) mirrored[row] = tile.value[row][column];
     }
   }
 };
@@ -126,12 +98,12 @@ void Compute(const Product &p) {
       }
     });
     Parallel(p.count * tileCount, 4, [&](int64_t first, int64_t last) {
-      alignas(64) float sum[kRows * kColumns];
+      Tile tile;
       for (int64_t index = first; index < last; index++) {
         const int64_t which = index / tileCount;
         const auto [row, column] = tiles[index % tileCount];
-        Multiply(left.get() + which * leftSize + row * kRows * depth, right.get() + which * rightSize + column * kColumns * depth, end - begin, sum);
-        p.Store(sum, which, row * kRows, column * kColumns, begin == 0, end == p.terms);
+        Multiply(left.get() + which * leftSize + row * kRows * depth, 1, kRows, right.get() + which * rightSize + column * kColumns * depth, kColumns, end - begin, tile);
+        p.Store(tile, which, row * kRows, column * kColumns, begin == 0, end == p.terms);
       }
     });
   }

@@ -11,16 +11,20 @@ namespace {
 
 // Waiting threads look this often for work before they sleep: about as long as the gap between two kernels.
 constexpr int kSpins = 100;
+// Looks until a thread that waits for the others makes room for them: they may not have a processor.
+constexpr int kPatience = 20000;
+// Pieces of a loop for each thread.
+constexpr int kPieces = 4;
 
 class Pool {
  public:
   explicit Pool(int count) {
-    for (int i = 1; i < count; i++) workers_.emplace_back([this, i] { Work(i); });
+    for (int i = 1; i < count; i++) workers_.emplace_back([this] { Work(); });
   }
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  void Run(const std::function<void(int)> &part) {
+  void Run(const std::function<void()> &part) {
     part_ = &part;
     left_.store(static_cast<int>(workers_.size()), std::memory_order_release);
     {
@@ -28,12 +32,15 @@ class Pool {
       turn_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
-    part(0);
-    while (left_.load(std::memory_order_acquire) != 0) __builtin_ia32_pause();
+    part();
+    for (int i = 0; left_.load(std::memory_order_acquire) != 0; i++) {
+      if (i < kPatience) __builtin_ia32_pause();
+      else std::this_thread::yield();
+    }
   }
 
  private:
-  void Work(int index) {
+  void Work() {
     uint64_t seen = 0;
     for (;;) {
       for (int i = 0; i < kSpins && turn_.load(std::memory_order_acquire) == seen; i++) __builtin_ia32_pause();
@@ -42,7 +49,7 @@ class Pool {
         wake_.wait(lock, [&] { return turn_.load(std::memory_order_acquire) != seen; });
       }
       seen++;
-      (*part_)(index);
+      (*part_)();
       left_.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
@@ -52,7 +59,7 @@ class Pool {
   std::condition_variable wake_;
   std::atomic<uint64_t> turn_{0};
   std::atomic<int> left_{0};
-  const std::function<void(int)> *part_ = nullptr;
+  const std::function<void()> *part_ = nullptr;
 };
 
 // Never destroyed: its threads wait until the process ends.
@@ -72,9 +79,11 @@ void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
     if (count > 0) body(0, count);
     return;
   }
-  const int64_t parts = std::min<int64_t>(pool->size(), count / least);
-  pool->Run([&](int part) {
-    if (part < parts) body(count * part / parts, count * (part + 1) / parts);
+  // More pieces than threads, taken as threads become free: a thread may lose its processor to another program for a while.
+  const int64_t pieces = std::min<int64_t>(kPieces * pool->size(), count / least);
+  std::atomic<int64_t> next{0};
+  pool->Run([&] {
+    for (int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(count * piece / pieces, count * (piece + 1) / pieces);
   });
 }
 

@@ -72,9 +72,3 @@ export const weightedCrossEntropy = (product: tf.Tensor2D, bias: tf.Tensor1D, ta
   const weighted = tf.mul(gradient, tf.expandDims(weights, 1)) as tf.Tensor2D
   return { losses, gradient: weighted, biasGradient: tf.sum(weighted, 0) }
 }
-
-/** The first of the most likely tokens of each row of `product + bias`. `product` `[rows, V]` → `[rows]` int32 */
-export const mostLikely = (product: tf.Tensor2D, bias: tf.Tensor1D): tf.Tensor1D => {
-  const run = ownKernels()
-  return (run === undefined ? tf.argMax(tf.add(product, bias), 1) : run("ElfMostLikely", [product, bias], 1)[0]) as tf.Tensor1D
-}

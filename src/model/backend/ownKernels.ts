@@ -5,13 +5,20 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 
-/** Runs one of the kernels on tensors of this engine. */
-export type RunKernel = (name: `Elf${string}`, inputs: ReadonlyArray<tf.Tensor>, outputs: number) => Array<tf.Tensor>
+/** Runs one of the kernels on tensors of this engine; `count` is the length of its list of inputs, if it takes one. */
+export type RunKernel = (name: `Elf${string}`, inputs: ReadonlyArray<tf.Tensor>, outputs: number, count?: number) => Array<tf.Tensor>
+
+interface Attribute {
+  readonly name: string
+  readonly type: number
+  readonly value: number
+}
 
 /** The part of tfjs-node's backend that runs any operation by name; `elfKernels` is set where the kernels are registered. */
 interface TensorFlowBackend {
   elfKernels?: boolean
-  readonly executeMultipleOutputs: (name: string, attributes: ReadonlyArray<never>, inputs: ReadonlyArray<tf.Tensor>, outputs: number) => Array<tf.Tensor>
+  readonly executeMultipleOutputs: (name: string, attributes: ReadonlyArray<Attribute>, inputs: ReadonlyArray<tf.Tensor>, outputs: number) => Array<tf.Tensor>
+  readonly binding: { readonly TF_ATTR_INT: number }
 }
 
 const native = (): TensorFlowBackend | undefined =>
@@ -20,7 +27,11 @@ const native = (): TensorFlowBackend | undefined =>
 /** How to run the kernels, or nothing where the current engine does not have them. */
 export const ownKernels = (): RunKernel | undefined => {
   const backend = native()
-  return backend?.elfKernels === true ? (name, inputs, outputs) => backend.executeMultipleOutputs(name, [], inputs, outputs) : undefined
+  if (backend?.elfKernels !== true) return undefined
+  return (name, inputs, outputs, count) => {
+    const attributes = count === undefined ? [] : [{ name: "count", type: backend.binding.TF_ATTR_INT, value: count }]
+    return backend.executeMultipleOutputs(name, attributes, inputs, outputs)
+  }
 }
 
 /** Runs synchronous work with the portable forms alone, whatever the current engine has. */

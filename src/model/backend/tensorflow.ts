@@ -6,6 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
 import { EngineError, load, reasonOf } from "../../engine/index.mjs"
+import { accelerateNormals } from "../../flow/Normals.ts"
 import type { EngineUnavailableError } from "./errors.ts"
 import { type BackendFields, makeBackend, unavailable } from "./make.ts"
 
@@ -19,5 +20,8 @@ const describe = ({ gpu, kernels, threads, version }: ReturnType<typeof load>): 
 /** Loads the installed engine and makes it current. */
 export const tensorflow: Effect.Effect<BackendFields, EngineUnavailableError> = Effect.flatMap(
   Effect.try({ try: () => load(tf), catch: toUnavailable }),
-  (loaded) => makeBackend("tensorflow", describe(loaded))
+  (loaded) => {
+    if (loaded.normals !== undefined) accelerateNormals(loaded.normals)
+    return makeBackend("tensorflow", describe(loaded))
+  }
 )

@@ -1,0 +1,83 @@
+/**
+ * How speed depends on sizes: `npm run bench:scaling -- [mid|elfb|tiny|JSON] [JSON]`. Prints Markdown tables: training against
+ * batch, length, width and depth, what each stage of the training pipeline costs, and sampling against steps.
+ */
+import { Effect, Layer, Stream } from "effect"
+import { keyed } from "../../src/flow/Random.ts"
+import { Backend } from "../../src/model/Backend.ts"
+import type { Encoder } from "../../src/model/Encoder.ts"
+import { initialParameters } from "../../src/model/Initialization.ts"
+import { TrainState } from "../../src/model/TrainState.ts"
+import { batch } from "../../src/streams/batch.ts"
+import { corrupt } from "../../src/streams/corrupt.ts"
+import { embed } from "../../src/streams/embed.ts"
+import { selfCondition } from "../../src/streams/selfCondition.ts"
+import { train } from "../../src/streams/train.ts"
+import { configurationOf, modelOf, type SpeedConfiguration } from "./configuration.ts"
+import { corruption, encoderOf, optimizerOf, rowOf, sampleOnce, trainOptions, trainStep } from "./measure.ts"
+import { timed } from "./timing.ts"
+
+const base = configurationOf(process.argv.slice(2))
+process.env["ELF_STREAMS_THREADS"] = String(base.threads)
+
+const row = (...cells: ReadonlyArray<string | number>): void => void process.stdout.write(`| ${cells.join(" | ")} |\n`)
+
+const heading = (...cells: ReadonlyArray<string>): void => {
+  process.stdout.write("\n")
+  row(...cells)
+  row(...cells.map(() => "---"))
+}
+
+/** A network of its own for each size; it is gone before the next one comes. */
+const within = <A, E>(configuration: SpeedConfiguration, work: Effect.Effect<A, E, Backend | Encoder | Layer.Success<ReturnType<typeof TrainState.layer>>>) => {
+  const config = modelOf(configuration)
+  const state = TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialParameters(config, keyed(0)) })
+  return Effect.scoped(Effect.provide(work, Layer.fresh(Layer.merge(state, encoderOf(configuration)))))
+}
+
+const against = Effect.fnUntraced(function*(name: string, variants: ReadonlyArray<Partial<SpeedConfiguration>>) {
+  heading(name, "milliseconds a step", "tokens/s")
+  for (const variant of variants) {
+    const configuration = { ...base, ...variant }
+    const { timing } = yield* within(configuration, trainStep(configuration))
+    row(Object.values(variant).join(" / "), Math.round(1000 * timing.median_s), Math.round((configuration.batch * configuration.seq) / timing.median_s))
+  }
+})
+
+/** Seconds for `steps` batches through the pipeline up to each stage; the difference is the stage. */
+const stages = Effect.gen(function*() {
+  const steps = base.train_reps
+  const { batch: size } = base
+  const rows = Stream.fromIterable(Array.from({ length: size * steps }, (_, i) => i), { chunkSize: 1 }).pipe(Stream.map(rowOf(base)))
+  const embedded = rows.pipe(embed({ batchSize: size }))
+  const batched = embedded.pipe(batch({ size }))
+  const corrupted = batched.pipe(corrupt({ ...corruption, seed: 0 }))
+  const conditioned = corrupted.pipe(selfCondition)
+  const upTo = [["rows", rows], ["embed (latents are drawn)", embedded], ["batch", batched], ["corrupt", corrupted], ["selfCondition", conditioned], ["train", conditioned.pipe(train(trainOptions(base)))]] as const
+  heading("stage", "milliseconds a step")
+  let before = 0
+  for (const [name, stream] of upTo) {
+    const { min_s: seconds } = yield* timed(Stream.runDrain(stream as Stream.Stream<unknown, unknown, Backend | Encoder | TrainState>), 2)
+    row(name, ((1000 * (seconds - before)) / steps).toFixed(2))
+    before = seconds
+  }
+})
+
+const sampling = Effect.gen(function*() {
+  heading("sampler steps, decoding", "milliseconds")
+  for (const steps of [1, 2, 4, 8, 16, 32]) {
+    const { median_s: seconds } = yield* timed(sampleOnce({ ...base, sample_steps: steps }), base.sample_reps)
+    row(steps, Math.round(1000 * seconds))
+  }
+})
+
+await Effect.runPromise(Effect.gen(function*() {
+  const { description } = yield* Backend
+  process.stdout.write(`${base.name}: hidden ${base.hidden}, depth ${base.depth}, ${base.batch} × ${base.seq} tokens, ${base.optimizer}; ${description}\n`)
+  yield* against("batch", [1, 2, 4, 8, 16].map((size) => ({ batch: size })))
+  yield* against("length", [32, 64, 128, 256, 512].map((seq) => ({ seq })))
+  yield* against("width / heads", [64, 128, 256, 512].map((hidden) => ({ hidden, heads: hidden / 64 })))
+  yield* against("depth", [2, 4, 6, 12].map((depth) => ({ depth })))
+  yield* within(base, stages)
+  yield* within(base, sampling)
+}).pipe(Effect.provide(Backend.layer)))

@@ -1,0 +1,44 @@
+// Products of matrices, a tile that fills the vector registers at a time.
+#pragma once
+
+#include <cstdint>
+
+namespace elf {
+
+#ifdef __AVX512F__
+constexpr int kLanes = 16, kRows = 12;
+#else
+constexpr int kLanes = 8, kRows = 6;
+#endif
+constexpr int kColumns = 2 * kLanes;
+
+// The products of one tile, [kRows, kColumns].
+struct alignas(64) Tile {
+  float value[kRows][kColumns];
+};
+
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned(sizeof(float))));
+
+inline int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// tile[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the
+// terms. Inlined, so that distances known to the caller are constants.
+inline __attribute__((always_inline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
+                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile) {
+  Vector total[kRows][2] = {};
+  for (int64_t term = 0; term < terms; term++, left += leftTerm, right += rightTerm) {
+    const Vector first = *reinterpret_cast<const Vector *>(right), second = *reinterpret_cast<const Vector *>(right + kLanes);
+#pragma GCC unroll 16
+    for (int row = 0; row < kRows; row++) {
+      total[row][0] += left[row * leftRow] * first;
+      total[row][1] += left[row * leftRow] * second;
+    }
+  }
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows; row++) {
+    *reinterpret_cast<Vector *>(tile.value[row]) = total[row][0];
+    *reinterpret_cast<Vector *>(tile.value[row] + kLanes) = total[row][1];
+  }
+}
+
+}  // namespace elf
