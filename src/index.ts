@@ -19,7 +19,7 @@ export {
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, evaluate, generate, type Generated,
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption, evaluate, generate, type Generated,
   type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
   type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
   padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
@@ -29,14 +29,15 @@ export {
   trimAnswer, type TrimOptions
 } from "./streams/index.ts"
 export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub, MetricsLog, Parquet,
-  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
+  acquireRunLock, Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub,
+  type LockOptions, MetricsLog, Parquet, PartManifest, Remote, type RemoteSettings, RunConfig, type RunLock,
+  RunLockedError, Safetensors, T5Folder, TensorBoardLog, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
+  corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
   encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
+  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
   roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
-  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
+  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions,
   writeTrainCheckpoint
 } from "./run/index.ts"

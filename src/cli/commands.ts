@@ -12,7 +12,7 @@ import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
-import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
+import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags, trainingFlags, withDivergence } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
@@ -73,13 +73,13 @@ const withSteps = (run: RunConfig.RunConfig, steps: Option.Option<number>): RunC
 const trainCommand = Command.make("train", {
   run: runFile,
   steps: Flag.Int("steps").pipe(Flag.withDescription("Optimiser steps, instead of the run file's"), Flag.optional),
-  resume: Flag.Boolean("resume").pipe(Flag.withDescription("Go on from the run's latest checkpoint"), Flag.withDefault(false)),
+  ...trainingFlags,
   json
-}, Effect.fnUntraced(function*({ json, resume, run, steps }) {
+}, Effect.fnUntraced(function*({ acceptChanges, json, onDivergence, resume, run, steps }) {
   yield* requireOption(Option.isNone(steps) || steps.value >= 1, "steps", "at least 1", Option.getOrUndefined(steps))
-  const config = withSteps(yield* RunConfig.load(run), steps)
+  const config = withDivergence(withSteps(yield* RunConfig.load(run), steps), onDivergence)
   yield* announceEngine
-  yield* printResult(json, yield* trainRun({ run: config, resume }), trainLines)
+  yield* printResult(json, yield* trainRun({ run: config, resume, acceptChanges }), trainLines)
 })).pipe(Command.withDescription("Train a network as a run file says"), Command.provide(Backend.layer))
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim()

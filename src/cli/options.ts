@@ -3,6 +3,7 @@
  */
 import { Effect, Option } from "effect"
 import { Argument, Flag } from "effect/cli"
+import type { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { SamplerChoice } from "../run/sampling.ts"
 import { OptionError } from "./errors.ts"
@@ -65,6 +66,20 @@ export const checkpoint = Flag.Path("checkpoint").pipe(Flag.withDescription("Che
 
 /** The run file of a command. */
 export const runFile = Argument.Path("run").pipe(Argument.withDescription("Run file, .json or .yaml"))
+
+/** What keeps a run from ending badly, for all commands that train. */
+export const trainingFlags = {
+  resume: Flag.Boolean("resume").pipe(Flag.withDescription("Go on from the latest checkpoint"), Flag.withDefault(false)),
+  acceptChanges: Flag.Boolean("accept-changes").pipe(Flag.withDescription("Go on although the run file, the data or the vocabulary have changed since"), Flag.withDefault(false)),
+  onDivergence: Flag.Literals("on-divergence", ["stop", "skip", "rollback"]).pipe(
+    Flag.withDescription("When a loss or gradient is not finite: stop, pass the batch over, or go back to the last checkpoint; default: the run file's"),
+    Flag.optional
+  )
+}
+
+/** A run with what the command line says about divergence. */
+export const withDivergence = (run: RunConfig.RunConfig, choice: Option.Option<RunConfig.RunConfig["optimizer"]["onDivergence"]>): RunConfig.RunConfig =>
+  Option.isNone(choice) ? run : { ...run, optimizer: { ...run.optimizer, onDivergence: choice.value } }
 
 /** The line that says what the program runs on. */
 export const announceEngine = Effect.flatMap(Backend, ({ description }) => report(`engine: ${description}`))

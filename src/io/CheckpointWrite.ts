@@ -11,6 +11,7 @@ import { basename, dirname, join } from "node:path"
 import { discard, isTemporaryName, publish, temporaryName, writeAtomically, writeSynced } from "./atomicFile.ts"
 import { CheckpointError, fromDiskError, fromSafetensorsError } from "./CheckpointError.ts"
 import { latestName, list, type StepFolder, stepName } from "./checkpointFolders.ts"
+import { checkRetention, outdated, type Retention } from "./checkpointRetention.ts"
 import { isSectionName, manifestName, render, sectionFile } from "./checkpointManifest.ts"
 import { attempt } from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
@@ -27,10 +28,7 @@ export interface Contents {
   readonly sections: Readonly<Record<string, Iterable<Safetensors.TensorToWrite>>>
 }
 
-export interface WriteOptions {
-  /** Keep the last so many checkpoints; all when absent. */
-  readonly keep?: number
-}
+export interface WriteOptions extends Retention {}
 
 /** Where a checkpoint was written and how large it is. */
 export interface WrittenCheckpoint {
@@ -114,25 +112,13 @@ const removeStep = (runFolder: string, name: string): Effect.Effect<void> => {
   )
 }
 
-const outdated = (steps: ReadonlyArray<StepFolder>, keep: number | undefined): ReadonlyArray<StepFolder> => {
-  const rewritten = steps.filter((one) => steps.some((other) => other.step === one.step && other.revision > one.revision))
-  const current = steps.filter((one) => !rewritten.includes(one))
-  return keep === undefined ? rewritten : [...rewritten, ...current.slice(0, Math.max(0, current.length - keep))]
-}
-
 // Later steps belong to a branch that the run was taken back from: not counted, and left to their owner.
-const retain = (
-  runFolder: string,
-  written: string,
-  step: number,
-  keep: number | undefined
-): Effect.Effect<void, CheckpointError> =>
-  Effect.flatMap(list(runFolder), (steps) =>
-    Effect.forEach(
-      outdated(steps.filter((one) => one.step <= step), keep).filter(({ name }) => name !== written),
-      ({ name }) => removeStep(runFolder, name),
-      { discard: true }
-    ))
+const retain = (runFolder: string, written: string, step: number, retention: Retention): Effect.Effect<void, CheckpointError> =>
+  Effect.gen(function*() {
+    const steps = (yield* list(runFolder)).filter((one) => one.step <= step)
+    const removed = (yield* outdated(runFolder, steps, retention)).filter(({ name }) => name !== written)
+    yield* Effect.forEach(removed, ({ name }) => removeStep(runFolder, name), { discard: true })
+  })
 
 const nextRevision = (steps: ReadonlyArray<StepFolder>, step: number): number =>
   1 + Math.max(0, ...steps.filter((one) => one.step === step).map((one) => one.revision))
@@ -142,7 +128,7 @@ const pointTo = (runFolder: string, name: string): Effect.Effect<void, Checkpoin
     Effect.mapError(file.append(Buffer.from(`${name}\n`)), fromDiskError(runFolder)))
 
 /**
- * Writes `runFolder/step-…`, points `latest` to it, and removes what is older than the last `keep`.
+ * Writes `runFolder/step-…`, points `latest` to it, and removes those that `options` does not keep.
  *
  * **Details** A failure at any moment leaves the previous checkpoint in place and `latest` pointing to it. Steps that a
  * resumed run does again get a new folder; the older one of the same step goes once `latest` points to the newer.
@@ -154,16 +140,14 @@ export const write = (
 ): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
   Effect.gen(function*() {
     yield* checkContents(runFolder, contents)
-    if (options.keep !== undefined && !(Number.isSafeInteger(options.keep) && options.keep >= 1)) {
-      return yield* badInput(runFolder, `keep is ${options.keep}`, "keep at least one checkpoint")
-    }
+    yield* checkRetention(runFolder, options)
     yield* makeFolder(runFolder, runFolder)
     yield* removeLeftovers(runFolder)
     const target = join(runFolder, stepName(contents.step, nextRevision(yield* list(runFolder), contents.step)))
     const written = yield* inTemporaryFolder(target, contents, (temporary) =>
       Effect.mapError(publish(temporary, target), fromDiskError(target)))
     yield* pointTo(runFolder, basename(target))
-    yield* retain(runFolder, basename(target), contents.step, options.keep)
+    yield* retain(runFolder, basename(target), contents.step, options)
     return written
   })
 

@@ -106,6 +106,10 @@ const withEncoder = (input: unknown): unknown => {
     : input
 }
 
+const checkpointChecks = ({ checkpoint, data }: RunConfig): ReadonlyArray<Check> => [
+  [checkpoint.keepBest === 0 || data.heldOut !== undefined, "checkpoint.keepBest: the best are told by their held-out loss; give data.heldOut"]
+]
+
 type Check = readonly [holds: boolean, problem: string]
 
 const modelChecks = ({ hidden, heads }: RunConfig["model"]): ReadonlyArray<Check> => {
@@ -159,6 +163,7 @@ const crossChecks: ReadonlyArray<(config: RunConfig) => ReadonlyArray<Check>> = 
   ({ encoder }) => encoderChecks(encoder),
   conditionChecks,
   scheduleChecks,
+  checkpointChecks,
   distillationChecks
 ]
 
@@ -189,7 +194,11 @@ export const mapPaths = (config: RunConfig, change: (path: string) => string): R
     encoder: encoder.path === undefined ? encoder : { ...encoder, path: change(encoder.path) },
     data: { ...data, train: all(data.train), ...(data.heldOut === undefined ? {} : { heldOut: all(data.heldOut) }) },
     checkpoint: { ...checkpoint, directory: change(checkpoint.directory) },
-    log: log.file === undefined ? log : { ...log, file: change(log.file) },
+    log: {
+      ...log,
+      ...(log.file === undefined ? {} : { file: change(log.file) }),
+      ...(log.tensorboard === undefined ? {} : { tensorboard: change(log.tensorboard) })
+    },
     ...(distillation === undefined ? {} : { distillation: { ...distillation, teacher: change(distillation.teacher), directory: change(distillation.directory) } })
   }
 }

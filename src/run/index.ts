@@ -13,4 +13,5 @@ export { type DistillationSection, planDistillation, type PlannedDistillation, t
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
 export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"
-export { type DataStart, NoDataError, trainingBatches } from "./trainingData.ts"
+export { type DataStart, trainingBatches } from "./trainingData.ts"
+export { type DataPosition, NoDataError, positionOf, type TrainingFile, trainingFiles } from "./trainingFiles.ts"
