@@ -115,14 +115,26 @@ const release = (folder: string, token: string): Effect.Effect<void> => {
   return Effect.ignore(Effect.andThen(stillMine(folder, token), attempt("remove", path, () => fs.rm(path))))
 }
 
+const candidatePrefix = `.${lockName}.`
+
+/** What killed processes left of their attempts to take the lock, once nobody can be at it any more. */
+const removeLeftovers = (folder: string, seconds: number): Effect.Effect<void> =>
+  Effect.ignore(attempt("list", folder, async () => {
+    for (const name of await fs.readdir(folder)) {
+      const path = join(folder, name)
+      if (name.startsWith(candidatePrefix) && Date.now() - (await fs.stat(path)).mtimeMs > seconds * 1000) await fs.rm(path, { force: true })
+    }
+  }))
+
 const acquire = Effect.fnUntraced(function*(folder: string, staleAfter: number) {
   const here = yield* thisProcess
   const token = randomUUID()
-  const candidate = join(folder, `.${lockName}.${token}.partial`)
+  const candidate = join(folder, `${candidatePrefix}${token}`)
   const text = JSON.stringify({ ...here, since: Date.now(), token })
   yield* attempt("make the folder", folder, () => fs.mkdir(folder, { recursive: true }))
   yield* attempt("create", candidate, () => fs.writeFile(candidate, text, { flag: "wx" }))
   yield* Effect.ensuring(take(folder, candidate, here, staleAfter), Effect.ignore(attempt("remove", candidate, () => fs.rm(candidate, { force: true }))))
+  yield* removeLeftovers(folder, staleAfter)
   return token
 })
 
