@@ -17,18 +17,18 @@ import { attempt } from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
 
 /** What a checkpoint holds. */
-export interface Contents {
+export interface Contents<E = never> {
   /** Optimiser steps done; 0 or more. */
   readonly step: number
   /** Any JSON: what the run was configured with. */
   readonly configuration: unknown
   /** Any JSON values by name: position in the data, losses, versions. */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** Tensors by section, such as `model`, `ema`, `optimizer`; each section is a file of its own. */
-  readonly sections: Readonly<Record<string, Iterable<Safetensors.TensorToWrite>>>
+  /** Tensors by section, such as `model`, `ema`, `optimizer`; each section is a file of its own. Deferred ones are fetched one by one. */
+  readonly sections: Readonly<Record<string, Iterable<Safetensors.Writable<E>>>>
 }
 
-export interface WriteOptions extends Retention {}
+export type WriteOptions = Retention
 
 /** Where a checkpoint was written and how large it is. */
 export interface WrittenCheckpoint {
@@ -40,7 +40,7 @@ export interface WrittenCheckpoint {
 const badInput = (path: string, detail: string, remedy: string) =>
   new CheckpointError({ path, reason: "badInput", detail, remedy })
 
-const checkContents = (path: string, contents: Contents): Effect.Effect<void, CheckpointError> => {
+const checkContents = (path: string, contents: Contents<unknown>): Effect.Effect<void, CheckpointError> => {
   if (!Number.isSafeInteger(contents.step) || contents.step < 0) {
     return Effect.fail(badInput(path, `the step is ${contents.step}`, "give a whole number, 0 or more"))
   }
@@ -49,16 +49,20 @@ const checkContents = (path: string, contents: Contents): Effect.Effect<void, Ch
     Effect.fail(badInput(path, `"${wrong}" cannot name a section`, "use small letters, digits and hyphens"))
 }
 
-const writeSection = (folder: string, target: string, section: string, tensors: Iterable<Safetensors.TensorToWrite>) => {
+const writeSection = <E>(folder: string, target: string, section: string, tensors: Iterable<Safetensors.Writable<E>>): Effect.Effect<Safetensors.WrittenTensors, CheckpointError | E> => {
   const path = join(folder, sectionFile(section))
+  const explain = fromSafetensorsError(target, section)
+  // Where a deferred tensor comes from another file, its failure is that file's.
+  const isOwn = (error: E | Safetensors.SafetensorsError): error is Safetensors.SafetensorsError =>
+    error instanceof Safetensors.SafetensorsError && error.file === path
   return writeSynced(path, fromDiskError(target), (file) =>
-    Effect.mapError(Safetensors.writeTo(file, path, tensors), fromSafetensorsError(target, section)))
+    Effect.mapError(Safetensors.writeTo(file, path, tensors), (error) => isOwn(error) ? explain(error) : error))
 }
 
 const writeText = (path: string, target: string, text: string) =>
   writeSynced(path, fromDiskError(target), (file) => Effect.mapError(file.append(Buffer.from(text)), fromDiskError(target)))
 
-const fill = (folder: string, target: string, contents: Contents): Effect.Effect<number, CheckpointError> =>
+const fill = <E>(folder: string, target: string, contents: Contents<E>): Effect.Effect<number, CheckpointError | E> =>
   Effect.gen(function*() {
     const { step, configuration, metadata = {}, sections } = contents
     const files: Record<string, Safetensors.WrittenTensors> = {}
@@ -75,11 +79,11 @@ const makeFolder = (path: string, target: string) =>
   Effect.mapError(attempt("make the folder", path, (disk) => disk.makeFolder(path)), fromDiskError(target))
 
 /** Fills a temporary folder next to `target` and lets `place` move it; removes it if anything fails. */
-const inTemporaryFolder = (
+const inTemporaryFolder = <E>(
   target: string,
-  contents: Contents,
+  contents: Contents<E>,
   place: (temporary: string) => Effect.Effect<void, CheckpointError>
-): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.acquireUseRelease(
     Effect.sync(() => temporaryName(target)),
     (temporary) =>
@@ -133,11 +137,11 @@ const pointTo = (runFolder: string, name: string): Effect.Effect<void, Checkpoin
  * **Details** A failure at any moment leaves the previous checkpoint in place and `latest` pointing to it. Steps that a
  * resumed run does again get a new folder; the older one of the same step goes once `latest` points to the newer.
  */
-export const write = (
+export const write = <E = never>(
   runFolder: string,
-  contents: Contents,
+  contents: Contents<E>,
   options: WriteOptions = {}
-): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.gen(function*() {
     yield* checkContents(runFolder, contents)
     yield* checkRetention(runFolder, options)
@@ -173,7 +177,7 @@ const replaceFolder = (temporary: string, target: string): Effect.Effect<void, C
  * **Details** Give the tensors of section `model` with `dtype: "F16"` to halve the size; {@link read} reads both. A
  * folder already there is replaced only by a complete one.
  */
-export const writeFolder = (path: string, contents: Contents): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+export const writeFolder = <E = never>(path: string, contents: Contents<E>): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.gen(function*() {
     yield* checkContents(path, contents)
     yield* makeFolder(dirname(path), path)

@@ -58,7 +58,8 @@ export const encodeEvent = ({ fileVersion, scalars = {}, starts = false, step, t
   const values = Object.entries(scalars).map(([tag, value]) => message(1, Buffer.concat([text(1, tag), float(2, value)])))
   return Buffer.concat([
     double(1, time),
-    int(2, step),
+    // Protocol buffers leave out what is zero.
+    ...(step === 0 ? [] : [int(2, step)]),
     ...(fileVersion === undefined ? [] : [text(3, fileVersion)]),
     ...(values.length === 0 ? [] : [message(5, Buffer.concat(values))]),
     ...(starts ? [message(7, sessionStart)] : [])
