@@ -25,6 +25,6 @@ export const rollBack = Effect.fnUntraced(function*(run: PlannedRun, error: Dive
   const { resume, snapshot } = yield* readTrainSnapshot(latest, run)
   const state = yield* TrainState
   yield* (yield* Backend).kernel("restore", () => restore(state, snapshot))
-  yield* report(`${error.message.split(".")[0]!}. Back to step ${latest.step} of ${latest.path}; its data goes on behind that batch.`)
+  yield* report(`${error.summary} Back to step ${latest.step} of ${latest.path}; its data goes on behind that batch.`)
   return { step: latest.step, position: error.resume ?? resume } as TrainPosition
 })

@@ -16,10 +16,14 @@ export class DivergedError extends Schema.TaggedError<DivergedError>()("Diverged
   /** Where packing goes on after the batch. */
   resume: Schema.optionalKey(Schema.Struct({ documents: Schema.Number, offset: Schema.Number, index: Schema.Number }))
 }) {
-  override get message(): string {
+  /** What happened, in one sentence. */
+  get summary(): string {
     const branch = this.branch === "both" ? "denoiser and decoder branches" : `${this.branch} branch`
-    return `Training diverged at step ${this.step} in the ${branch}: loss ${this.loss} (denoiser ${this.denoiserLoss}, decoder ${this.decoderLoss}), ` +
-      `gradient norm ${this.gradientNorm}. The step was not applied and no checkpoint was touched; lower the learning rate and go on from the last one, ` +
+    return `Training diverged at step ${this.step} in the ${branch}: loss ${this.loss} (denoiser ${this.denoiserLoss}, decoder ${this.decoderLoss}), gradient norm ${this.gradientNorm}.`
+  }
+
+  override get message(): string {
+    return `${this.summary} The step was not applied and no checkpoint was touched; lower the learning rate and go on from the last one, ` +
       "or pass such batches over with --on-divergence skip."
   }
 }

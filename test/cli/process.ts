@@ -12,24 +12,29 @@ export interface Finished {
 
 /** Where a process is watched, and what it finds around it. */
 export interface RunOptions {
-  /** SIGINT is sent as soon as standard error contains this. */
+  /** A signal is sent as soon as standard error contains this. */
   readonly interruptAt?: string
+  /** Or once this has come about. */
+  readonly interruptWhen?: Promise<unknown>
+  /** Default SIGINT. */
+  readonly signal?: "SIGINT" | "SIGTERM"
   /** Milliseconds from there to the signal; default 0. */
   readonly interruptAfter?: number
   readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Runs `elf …arguments`. */
-export const elf = (arguments_: ReadonlyArray<string>, { environment = {}, interruptAfter = 0, interruptAt }: RunOptions = {}): Promise<Finished> =>
+export const elf = (arguments_: ReadonlyArray<string>, { environment = {}, interruptAfter = 0, interruptAt, interruptWhen, signal = "SIGINT" }: RunOptions = {}): Promise<Finished> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...arguments_], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", ...environment } })
+    void interruptWhen?.then(() => child.kill(signal))
     let stdout = "", stderr = "", interrupted = false
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => {
       stderr += chunk.toString()
       if (!interrupted && interruptAt !== undefined && stderr.includes(interruptAt)) {
         interrupted = true
-        setTimeout(() => child.kill("SIGINT"), interruptAfter)
+        setTimeout(() => child.kill(signal), interruptAfter)
       }
     })
     child.on("error", reject)
