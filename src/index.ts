@@ -12,15 +12,15 @@ export {
   EngineUnavailableError, type FlowProcess, Gpt2, type Gpt2Weights, Initialization, KernelError, LanguageModel,
   type LatentNormalization, LearningRate,
   Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
-  snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
-  type TrainStart, TrainState,
+  restore, snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer,
+  type TrainSnapshot, type TrainStart, TrainState,
   type TrainStateFields, VelocityField
 } from "./model/index.ts"
 export {
   batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
   type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption, evaluate, generate, type Generated,
-  type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
+  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, endingOnInterruption, type EndOnInterruption,
+  evaluate, generate, type Generated, type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
   type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
   padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
   score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
@@ -34,10 +34,11 @@ export {
   RunLockedError, Safetensors, T5Folder, TensorBoardLog, TextLines
 } from "./io/index.ts"
 export {
-  corruptionOptions, type DataPosition, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
-  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions,
-  writeTrainCheckpoint
+  configurationChanges, corruptionOptions, type DataPosition, type DataStart, distillationLosses,
+  type DistillationRound, distillationRounds, EncoderError, encoderLayer, fingerprints, type Fingerprints,
+  generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError, type LoadTokenizerError,
+  NoDataError, type PlannedRun, planDistillation, planRun, positionOf, Pretrained, processOf, readTrainSnapshot,
+  refuseChanges, roundCorruption, rowsPerEpoch, RunChangedError, runChanges, type RunPosition, samplerChoice,
+  type SamplerChoice, samplerOptions, ShortRunError, TeacherError, teacherWeights, teachOptions, timeSteps,
+  tokenizerLayer, trainingBatches, type TrainingFile, trainingFiles, trainOptions, writeTrainCheckpoint
 } from "./run/index.ts"

@@ -73,6 +73,3 @@ export const trainWatch = Effect.fnUntraced(function*<E, R>(run: RunConfig.RunCo
 
   return { every: Math.min(run.log.every, total), write, report: reportWindow, heldOut, loggedHeldOut, sync: log === undefined ? Effect.void : log.sync }
 })
-
-/** What {@link trainWatch} gives. */
-export type TrainWatch = Effect.Success<ReturnType<typeof trainWatch>>
