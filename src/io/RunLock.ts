@@ -16,7 +16,7 @@ import { attempt, type DiskError } from "./Disk.ts"
 import { isAlive, type ProcessIdentity, thisProcess } from "./processIdentity.ts"
 
 /** Name of the lock in a run's folder. */
-export const lockName = "run.lock"
+const lockName = "run.lock"
 
 const Owner = Schema.fromJsonString(Schema.Struct({
   pid: Schema.Int,

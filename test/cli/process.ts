@@ -13,10 +13,10 @@ export interface Finished {
 
 /** Where a process is watched, and what it finds around it. */
 export interface RunOptions {
-  /** A signal is sent as soon as standard error contains this. */
+  /** The signal is sent as soon as the output, either of them, contains this. */
   readonly interruptAt?: string
-  /** Or once this has come about. */
-  readonly interruptWhen?: Promise<unknown>
+  /** The signal is sent as soon as this holds; it is asked every few milliseconds. */
+  readonly interruptWhen?: () => boolean
   /** Default SIGINT. */
   readonly signal?: "SIGINT" | "SIGTERM"
   /** Milliseconds from there to the signal; default 0. */
@@ -28,18 +28,30 @@ export interface RunOptions {
 export const elf = (arguments_: ReadonlyArray<string>, { environment = {}, interruptAfter = 0, interruptAt, interruptWhen, signal = "SIGINT" }: RunOptions = {}): Promise<Finished> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...arguments_], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", ...environment } })
-    void interruptWhen?.then(() => child.kill(signal))
     let stdout = "", stderr = "", interrupted = false
-    child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
+    const poll = interruptWhen === undefined ? undefined : setInterval(() => {
+      if (!interruptWhen()) return
+      clearInterval(poll)
+      child.kill(signal)
+    }, 3)
+    const look = () => {
+      if (interrupted || interruptAt === undefined || !(stderr.includes(interruptAt) || stdout.includes(interruptAt))) return
+      interrupted = true
+      setTimeout(() => child.kill(signal), interruptAfter)
+    }
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString()
+      look()
+    })
     child.stderr.on("data", (chunk: Buffer) => {
       stderr += chunk.toString()
-      if (!interrupted && interruptAt !== undefined && stderr.includes(interruptAt)) {
-        interrupted = true
-        setTimeout(() => child.kill(signal), interruptAfter)
-      }
+      look()
     })
     child.on("error", reject)
-    child.on("close", (code) => resolve({ code, stdout, stderr }))
+    child.on("close", (code) => {
+      clearInterval(poll)
+      resolve({ code, stdout, stderr })
+    })
   })
 
 /** A command under way. */

@@ -1,8 +1,10 @@
 /** Runs as `elf train` makes them, inside of this process: what happens when they diverge, are aborted, or meet another. */
 import { assert, layer } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, Metric, Stream } from "effect"
 import { copyFileSync, existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { distillRun } from "../../src/cli/distillRun.ts"
+import { setGauges } from "../../src/cli/trainMetrics.ts"
 import { trainRun } from "../../src/cli/trainRun.ts"
 import { batchesOf, trainSteps } from "../../src/cli/trainSteps.ts"
 import { keyed } from "../../src/flow/Random.ts"
@@ -31,6 +33,12 @@ const stepsOf = (folder: string) => Effect.map(Checkpoint.list(folder), (found) 
 
 /** Metrics but for the clock. */
 const metricsOf = (file: string) => Effect.map(MetricsLog.read(file), (lines) => lines.map(({ time: _, ...rest }) => rest))
+
+/** Waits until a file has so many lines. */
+const untilLines = (file: string, count: number) =>
+  Effect.promise(async () => {
+    while (!existsSync(file) || readFileSync(file, "utf8").split("\n").length <= count) await new Promise((resolve) => setTimeout(resolve, 1))
+  })
 
 /** NaN in the first value of the batches whose first row is among `rows`. */
 const poison = (rows: ReadonlyArray<number>) =>
@@ -106,7 +114,7 @@ layer(testEngine, { excludeTestServices: true })("a run", (it) => {
       const backend = yield* Effect.context<Backend>()
       const running = Effect.runPromiseExit(Effect.provideContext(trainRun({ run: parts, resume: false }), backend), { signal: controller.signal })
       const log = join(folder, "parts", "metrics.jsonl")
-      while (!existsSync(log) || readFileSync(log, "utf8").split("\n").length < 3) yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+      yield* untilLines(log, 2)
       controller.abort()
       const exit = yield* Effect.promise(() => running)
       assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
@@ -150,4 +158,39 @@ layer(testEngine, { excludeTestServices: true })("a run", (it) => {
       const best = losses.toSorted(([a], [b]) => a - b)[0]![1]
       assert.deepStrictEqual(yield* stepsOf(join(folder, "best")), [...new Set([4, 6, best])].sort())
     })), 60_000)
+
+  it.effect("of a distillation, aborted within a round, saves and goes on to the same end", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const folder = yield* tinyFolder
+      yield* trainRun({ run: yield* load(folder, "teacher", { optimizer: { steps: 1, warmupSteps: 0 } }), resume: false })
+      const request = (name: string) =>
+        Effect.map(
+          load(folder, `of-${name}`, { distillation: { teacher: "teacher", rounds: [{ studentSteps: 2, teacherSteps: 2 }], stepsPerRound: 5, directory: name } }),
+          (run) => ({ run, section: run.distillation!, resume: false })
+        )
+      yield* distillRun(yield* request("whole"))
+      const { live } = yield* Backend
+      const tensors = yield* live
+      const controller = new AbortController()
+      const backend = yield* Effect.context<Backend>()
+      const parts = yield* request("parts")
+      const running = Effect.runPromiseExit(Effect.provideContext(distillRun(parts), backend), { signal: controller.signal })
+      const round = join(folder, "parts", "round-1-steps-2")
+      yield* untilLines(join(round, "metrics.jsonl"), 1)
+      controller.abort()
+      assert.isTrue(Exit.isFailure(yield* Effect.promise(() => running)))
+      assert.strictEqual(yield* live, tensors)
+      assert.notInclude(readdirSync(join(folder, "parts")), "run.lock")
+      assert.isBelow((yield* Checkpoint.read(round)).step, 5)
+      yield* distillRun({ ...parts, resume: true })
+      assert.deepStrictEqual(yield* tensorsOf(round), yield* tensorsOf(join(folder, "whole", "round-1-steps-2")))
+    })), 60_000)
+
+  it.effect("sets gauges for whoever collects metrics; what is no number leaves them as they are", () =>
+    Effect.gen(function*() {
+      yield* setGauges({ step: 7, loss: 0.5, gradientNorm: 2, learningRate: 0.01 })
+      yield* setGauges({ step: 8, loss: NaN })
+      const found = new Map((yield* Metric.snapshot).map(({ id, state }) => [id, "value" in state ? state.value : undefined]))
+      assert.deepStrictEqual(["step", "loss", "gradient_norm", "learning_rate"].map((name) => found.get(`elf.train.${name}`)), [8, 0.5, 2, 0.01])
+    }))
 })

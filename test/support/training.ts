@@ -1,4 +1,5 @@
 /** Short training runs of the tiny network, and how to compare where they end. */
+import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { Backend } from "../../src/model/Backend.ts"
 import { snapshot, TrainState } from "../../src/model/TrainState.ts"
@@ -41,3 +42,23 @@ export const runOf = <E, R>(stream: Stream.Stream<StepMetrics, E, R>) =>
     const metrics = yield* Stream.runCollect(stream)
     return { metrics, end: yield* takeSnapshot }
   }).pipe(Effect.provide(tinyState()))
+
+/** Batches ready for their step. */
+export const prepared = (count: number, size = 2) => batches(count, size).pipe(corrupt(tinyCorruption), selfCondition, Stream.runCollect)
+
+interface Failure {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** Checks that `stream` fails with `tag` and that the training state is what it was, bit for bit. */
+export const failsUnchanged = Effect.fnUntraced(function*<A, E extends Failure, R>(stream: Stream.Stream<A, E, R>, tag: string) {
+  const { live } = yield* Backend
+  const before = yield* takeSnapshot
+  const tensors = yield* live
+  const error = yield* Effect.flip(Stream.runDrain(stream))
+  assert.strictEqual(error._tag, tag, error.message)
+  assert.deepStrictEqual(differences(yield* takeSnapshot, before), [])
+  assert.strictEqual(yield* live, tensors, "live tensors")
+  return error
+})
