@@ -43,6 +43,9 @@ const mostRecords = 100_000
 /** Largest record that may be deflated: tensors never are, so that nothing unpacks to more than the file holds. */
 const largestDeflated = 16 * 1024 * 1024
 
+/** What a record may unpack to, for each byte it takes in the archive: pickles shrink to a tenth. */
+const largestRatio = 64
+
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const safe = (value: bigint, fail: Fail): number => {
@@ -127,6 +130,9 @@ const checkRecord = (record: ZipRecord, method: number, flags: number, fail: Fai
   if (method === 0 && record.packed !== record.size) throw fail("badArchive", `the record claims ${record.size} bytes and holds ${record.packed}`, at)
   if (method === 8 && record.size > largestDeflated) {
     throw fail("limit", `the record unpacks to ${record.size} bytes; PyTorch stores tensors as they are, and at most ${largestDeflated} may be packed`, at)
+  }
+  if (method === 8 && record.size > 1024 + largestRatio * record.packed) {
+    throw fail("limit", `the record unpacks from ${record.packed} to ${record.size} bytes`, at)
   }
   return record
 }
