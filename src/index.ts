@@ -12,7 +12,7 @@ export {
   EngineUnavailableError, type FlowProcess, Gpt2, type Gpt2Weights, Initialization, KernelError, LanguageModel,
   type LatentNormalization, LearningRate,
   Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
-  restore, snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer,
+  restore, snapshot, type SpecialTokens, SpoiledStateError, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer,
   type TrainSnapshot, type TrainStart, TrainState,
   type TrainStateFields, VelocityField
 } from "./model/index.ts"

@@ -6,6 +6,7 @@ import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import { mostLikelyTokens } from "../model/CrossEntropy.ts"
 import { decoderHead, type Elf, trunk } from "../model/Elf.ts"
+import { rowsAtOnce } from "../model/KernelBatch.ts"
 import { Network } from "../model/Network.ts"
 import { parameter } from "../model/Parameters.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
@@ -54,7 +55,7 @@ export const decode = (options: DecodeOptions = {}): Stage<Sampled, Decoded, Bac
     const backend = yield* Backend
     const { elf, process } = yield* Network
     const { from = "z", selfConditionScale = 1, selfConditioning = process.selfConditioning } = options
-    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[from], sampled.shape, selfConditioning, selfConditionScale))
+    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[from], sampled.shape, selfConditioning, selfConditionScale), rowsAtOnce(sampled.shape[0], sampled.shape[1]))
     return { ...sampled, ids: split(ids, sampled.shape[1]) }
   }))
 
