@@ -22,7 +22,7 @@ export interface Reader {
 }
 
 /** A value that is none: its reader let something through. */
-export class NoValue extends Schema.TaggedError<NoValue>()("NoValue", { what: Schema.String }) {
+class NoValue extends Schema.TaggedError<NoValue>()("NoValue", { what: Schema.String }) {
   override get message(): string {
     return `it was read, but ${this.what}`
   }

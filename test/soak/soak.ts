@@ -61,8 +61,11 @@ const watched = <E, R>(stream: Stream.Stream<number, E, R>, every: number, tell:
 export const soaks = ["train", "sample", "interrupt"] as const
 export type Soak = typeof soaks[number]
 
+/** Made one by one: `Stream.map` would make a chunk of thousands. */
+const oneByOne = Stream.mapEffect((i: number) => Effect.sync(() => tinyBatch((2 * i) % 1000, 2)))
+
 const trainSteps = (steps: number) =>
-  Stream.range(0, steps - 1).pipe(Stream.map((i) => tinyBatch((2 * i) % 1000, 2)), training(), Stream.map(({ step }) => step))
+  Stream.range(0, steps - 1).pipe(oneByOne, training(), Stream.map(({ step }) => step))
 
 /** One time step of the sampler after the other, a fresh sample every 32. */
 const sampleSteps = (steps: number) =>

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 
 /** What libtensorflow says when it has no memory left. */
-export const exhausted = "Invalid TF_Status: 8\nMessage: OOM when allocating tensor with shape[12,32] and type float on /device:CPU:0 by allocator cpu"
+const exhausted = "Invalid TF_Status: 8\nMessage: OOM when allocating tensor with shape[12,32] and type float on /device:CPU:0 by allocator cpu"
 
 type Run = (...parameters: ReadonlyArray<unknown>) => unknown
 
