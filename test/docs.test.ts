@@ -9,7 +9,7 @@ const read = (path: string): string => readFileSync(join(root, path), "utf8")
 
 const documents = [
   "README.md", "CHANGELOG.md",
-  ...["architecture", "encoders", "fidelity", "glossary", "inference", "performance", "run-file"].map((name) => `docs/${name}.md`)
+  ...["architecture", "encoders", "fidelity", "glossary", "inference", "performance", "reliability", "run-file"].map((name) => `docs/${name}.md`)
 ]
 
 describe("documents", () => {
