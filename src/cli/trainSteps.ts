@@ -7,7 +7,7 @@ import { Checkpoint, type RunLock } from "../io/index.ts"
 import { anywhere } from "../model/Agreement.ts"
 import { Backend } from "../model/Backend.ts"
 import { Collective, PeerLostError } from "../model/Collective.ts"
-import { snapshot, TrainState } from "../model/TrainState.ts"
+import { requireWhole, snapshot, TrainState } from "../model/TrainState.ts"
 import { trainOptions } from "../run/corruption.ts"
 import type { Fingerprints } from "../run/fingerprints.ts"
 import type { PlannedRun } from "../run/plan.ts"
@@ -89,6 +89,7 @@ const save = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1,
   yield* lock.check
   const data = positionOf(progress.files, resume?.documents ?? 0, run.data.shuffleWindow)
   const state = yield* TrainState
+  yield* requireWhole(state)
   const taken = yield* (yield* Backend).kernel("snapshot", () => snapshot(state))
   const { path, step } = yield* writeTrainCheckpoint(run, { snapshot: taken, resume, data, fingerprints, heldOutLoss })
   progress.checkpoint = path

@@ -133,7 +133,8 @@ export class DiskError extends Schema.TaggedError<DiskError>()("DiskError", {
   }
 }
 
-const explain = (operation: string, path: string) => (cause: unknown): DiskError => {
+/** Turns what Node threw into a {@link DiskError}. */
+export const explain = (operation: string, path: string) => (cause: unknown): DiskError => {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "unknown error"
   return new DiskError({ operation, path, code, remedy: remedies[code] ?? String(cause) })
 }

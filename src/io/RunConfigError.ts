@@ -17,6 +17,12 @@ export class RunConfigError extends Schema.TaggedError<RunConfigError>()("RunCon
   }
 }
 
+/** What a person still reads of a file that is no run file at all. */
+const [mostShown, longestShown] = [30, 500]
+
 /** The error of `file` with at least one problem. */
-export const failing = (file: string, problems: ReadonlyArray<string>): RunConfigError =>
-  new RunConfigError({ file, problems: problems as [string, ...Array<string>] })
+export const failing = (file: string, problems: ReadonlyArray<string>): RunConfigError => {
+  const shown = problems.slice(0, mostShown).map((problem) => problem.length > longestShown ? `${problem.slice(0, longestShown)}…` : problem)
+  const more = problems.length > mostShown ? [`and ${problems.length - mostShown} more`] : []
+  return new RunConfigError({ file, problems: [...shown, ...more] as [string, ...Array<string>] })
+}

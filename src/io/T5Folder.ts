@@ -5,18 +5,20 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
-import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import type { T5Weights } from "../model/Encoder.ts"
 import { type T5Config, t5Shapes } from "../model/T5Encoder.ts"
 import type { ForeignWeights } from "./ForeignWeights.ts"
+import { parseJson, readSmallText } from "./smallText.ts"
 import { failing, type T5FolderError } from "./T5FolderError.ts"
 import { openTensors, type TensorsError } from "./t5Tensors.ts"
 
 export { T5FolderError } from "./T5FolderError.ts"
 export type { TensorsError } from "./t5Tensors.ts"
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+/** Far beyond every encoder there is; a number without bounds would be believed before the weights are looked at. */
+const upTo = (largest: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: largest }))
+const Count = upTo(1 << 24)
 const keyed = <S extends Schema.Top>(schema: S, value: S["Encoded"]) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
 /** The keys of `config.json` that matter; older files leave out the defaults. Only what is computed here is accepted. */
@@ -26,7 +28,7 @@ const ConfigFile = Schema.Struct({
   d_model: Count,
   d_kv: Count,
   d_ff: Count,
-  num_layers: Count,
+  num_layers: upTo(1024),
   num_heads: Count,
   relative_attention_num_buckets: keyed(Count, 32),
   relative_attention_max_distance: keyed(Count, 128),
@@ -38,7 +40,7 @@ const remedy = "Give a folder with the config.json and model.safetensors of a T5
 
 const readConfig = (folder: string): Effect.Effect<T5Config, T5FolderError> =>
   Effect.tryPromise({
-    try: async () => JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as unknown,
+    try: async () => parseJson(await readSmallText(join(folder, "config.json"))),
     catch: (cause) => failing(folder, `config.json cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, remedy)
   }).pipe(
     Effect.flatMap((json) =>

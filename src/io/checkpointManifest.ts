@@ -6,6 +6,7 @@
 import { Effect, Schema } from "effect"
 import { createHash } from "node:crypto"
 import { CheckpointError, damaged as damagedCheckpoint } from "./CheckpointError.ts"
+import { parseJson } from "./smallText.ts"
 
 /** Name of the manifest inside a checkpoint's folder. */
 export const manifestName = "checkpoint.json"
@@ -60,7 +61,7 @@ const damaged = (path: string, detail: string) => damagedCheckpoint(path, `${man
 const parseSealed = (path: string, text: string): Effect.Effect<unknown, CheckpointError> =>
   Effect.gen(function*() {
     const value = yield* Effect.try({
-      try: () => JSON.parse(text) as unknown,
+      try: () => parseJson(text),
       catch: (cause) => damaged(path, `is no JSON (${cause instanceof Error ? cause.message : String(cause)})`)
     })
     if (typeof value !== "object" || value === null) return yield* damaged(path, "holds no object")

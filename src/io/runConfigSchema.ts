@@ -13,6 +13,10 @@ import { presetNames } from "./runPresets.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const AtLeastOne = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+/** Sizes of a network have bounds: a checkpoint's configuration is believed before its tensors are looked at. */
+const Size = AtLeastOne.check(Schema.isLessThanOrEqualTo(1 << 24))
+const Depth = AtLeastOne.check(Schema.isLessThanOrEqualTo(1024))
+const Tokens = Count.check(Schema.isLessThanOrEqualTo(1024))
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
 const NotNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 const Share = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
@@ -37,17 +41,17 @@ const section = <S extends Schema.Top>(schema: S, value: S["Encoded"], descripti
 
 const Model = Schema.Struct({
   preset: optional(Schema.Literals(["ELF-B", "ELF-M", "ELF-L"]), "A published size; fills in hidden, depth and heads."),
-  hidden: required(AtLeastOne, "Width of the network; a multiple of 2 × heads."),
-  depth: required(AtLeastOne, "Number of transformer blocks."),
-  heads: required(AtLeastOne, "Attention heads of each block."),
-  textWidth: key(AtLeastOne, 512, "Width of the encoder's latents (512 for T5-small)."),
-  bottleneck: key(AtLeastOne, 128, "Width of the bottleneck that latents enter the network through."),
-  length: key(AtLeastOne, 1024, "Tokens of every row; text positions of the network."),
-  timeTokens: key(Count, 4, "Prefix tokens that carry the time t."),
-  selfConditionScaleTokens: key(Count, 4, "Prefix tokens that carry the self-conditioning scale; 0 leaves them out."),
-  modeTokens: key(Count, 4, "Prefix tokens that switch between denoiser and decoder."),
-  vocabulary: key(AtLeastOne, 32100, "Tokens that the decoder chooses from."),
-  feedForwardRatio: key(Positive, 4, "Inner width of the feed-forward layers: this × hidden × 2/3.")
+  hidden: required(Size, "Width of the network; a multiple of 2 × heads."),
+  depth: required(Depth, "Number of transformer blocks."),
+  heads: required(Size, "Attention heads of each block."),
+  textWidth: key(Size, 512, "Width of the encoder's latents (512 for T5-small)."),
+  bottleneck: key(Size, 128, "Width of the bottleneck that latents enter the network through."),
+  length: key(Size, 1024, "Tokens of every row; text positions of the network."),
+  timeTokens: key(Tokens, 4, "Prefix tokens that carry the time t."),
+  selfConditionScaleTokens: key(Tokens, 4, "Prefix tokens that carry the self-conditioning scale; 0 leaves them out."),
+  modeTokens: key(Tokens, 4, "Prefix tokens that switch between denoiser and decoder."),
+  vocabulary: key(Size, 32100, "Tokens that the decoder chooses from."),
+  feedForwardRatio: key(Positive.check(Schema.isLessThanOrEqualTo(64)), 4, "Inner width of the feed-forward layers: this × hidden × 2/3.")
 })
 
 const Encoder = Schema.Struct({

@@ -5,10 +5,10 @@
  */
 import { Effect, type Scope } from "effect"
 import { existsSync } from "node:fs"
-import { readFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import type { ForeignTensor, ForeignWeights } from "./ForeignWeights.ts"
 import * as Safetensors from "./Safetensors.ts"
+import { parseJson, readSmallText } from "./smallText.ts"
 import { failing, type T5FolderError } from "./T5FolderError.ts"
 import { TorchTensor } from "./torch/pickleValues.ts"
 import * as TorchFile from "./torch/TorchFile.ts"
@@ -32,7 +32,7 @@ const fromSafetensors = (folder: string, file: string): Effect.Effect<ForeignWei
     }])))
 
 const shardsOf = (text: string): ReadonlyMap<string, string> => {
-  const { weight_map } = JSON.parse(text) as { readonly weight_map?: unknown }
+  const { weight_map } = parseJson(text) as { readonly weight_map?: unknown }
   if (typeof weight_map !== "object" || weight_map === null) throw new Error("it has no weight_map")
   const shards = new Map(Object.entries(weight_map))
   for (const file of shards.values()) {
@@ -44,7 +44,7 @@ const shardsOf = (text: string): ReadonlyMap<string, string> => {
 /** Which file holds which tensor. */
 export const readIndex = (folder: string): Effect.Effect<ReadonlyMap<string, string>, T5FolderError> =>
   Effect.tryPromise({
-    try: async () => shardsOf(await readFile(join(folder, weightFiles.index), "utf8")),
+    try: async () => shardsOf(await readSmallText(join(folder, weightFiles.index))),
     catch: (cause) => failing(folder, `${weightFiles.index} cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, "Fetch or write the folder again")
   })
 

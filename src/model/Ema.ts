@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { ownKernels } from "./backend/ownKernels.ts"
 import { ownedTensor } from "./OwnedTensors.ts"
-import { parameter, type Parameters, replace } from "./Parameters.ts"
+import { makeAll, parameter, type Parameters, replace } from "./Parameters.ts"
 
 /** average ← decay · average + (1 − decay) · parameters, in place. @source `utils/train_utils.py`, `ema_update` */
 export const updateAverage = (average: Record<string, tf.Tensor>, parameters: Parameters, decay: number): void => {
@@ -20,4 +20,4 @@ export const updateAverage = (average: Record<string, tf.Tensor>, parameters: Pa
 
 /** A copy of `parameters`: where the average starts. It belongs to the caller. */
 export const initialAverage = (parameters: Parameters): Record<string, tf.Tensor> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, tf.keep(tf.clone(value))]))
+  makeAll(Object.entries(parameters), ([name, value]) => [name, tf.clone(value)])

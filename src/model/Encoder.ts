@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
 import type { OnnxEncoderError } from "./OnnxEncoderError.ts"
+import { rowsAtOnce } from "./KernelBatch.ts"
 import { dispose, type HostTensor, upload } from "./Parameters.ts"
 import { encode, type T5Config } from "./T5Encoder.ts"
 
@@ -64,6 +65,6 @@ const makeT5 = Effect.fnUntraced(function*({ config, tensors }: T5Weights, norma
       backend.kernel("embed", () => {
         const visible = mask === undefined ? undefined : tf.tensor3d(mask, [size, length, length])
         return normalized(encode(parameters, config, tf.tensor2d(ids, [size, length], "int32"), visible), normalization)
-      })
+      }, rowsAtOnce(size, length))
   })
 })

@@ -1,12 +1,13 @@
 /**
  * The network that samplers and self-conditioning run, as a service.
  */
+import type * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
 import { type Elf, ropeFor } from "./Elf.ts"
 import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
-import { dispose, type HostTensor, upload } from "./Parameters.ts"
+import { dispose, type HostTensor, orRelease, upload } from "./Parameters.ts"
 
 /** Everything an ELF network consists of, on the host. */
 export interface ElfWeights {
@@ -27,11 +28,17 @@ export class Network extends Context.Service<Network, {
     Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
 }
 
+/** Copies a network to the device, all of it or nothing. It belongs to the caller. Call it inside a kernel. */
+export const uploadElf = (config: ModelConfig, tensors: ReadonlyArray<HostTensor>): Elf & { readonly parameters: Record<string, tf.Tensor> } => {
+  const parameters = upload(tensors)
+  return { config, parameters, rope: orRelease([parameters], () => ropeFor(config)) }
+}
+
 /** Puts a network on the device for as long as the scope lives. */
 export const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeights) {
   const backend = yield* Backend
   return yield* Effect.acquireRelease(
-    backend.kernel("uploadNetwork", (): Elf => ({ config, parameters: upload(tensors), rope: ropeFor(config) })),
+    backend.kernel("uploadNetwork", () => uploadElf(config, tensors)),
     releaseElf
   )
 })

@@ -34,11 +34,12 @@ const iterateOnGram = (algebra: SymmetricAlgebra, gram: tf.Tensor3D, scale: tf.T
   let q = tf.mul(factor, scale) as tf.Tensor3D
   for (let i = 1; i < steps; i++) {
     const before = [power, factor, q]
-    tf.tidy(() => {
-      power = tf.keep(algebra.product(factor, algebra.product(factor, power)))
-      factor = tf.keep(algebra.polynomial(power, step))
-      q = tf.keep(algebra.product(factor, q))
-    })
+    const [nextPower, nextFactor, nextQ] = tf.tidy(() => {
+      const next = algebra.product(factor, algebra.product(factor, power))
+      const polynomial = algebra.polynomial(next, step)
+      return [next, polynomial, algebra.product(polynomial, q)]
+    }) as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D]
+    ;[power, factor, q] = [nextPower, nextFactor, nextQ]
     tf.dispose(before)
   }
   tf.dispose([power, factor])

@@ -10,7 +10,7 @@ import { ownKernels } from "./backend/ownKernels.ts"
 import { type AdamCoefficients, adamInPlace, type MomentumCoefficients, muonInPlace, type Updated } from "./InPlaceOptimizer.ts"
 import { newtonSchulzBatch } from "./NewtonSchulz.ts"
 import { alikeGroups, type Group, mixedGroups } from "./ParameterGroups.ts"
-import { parameter, type Parameters, replace } from "./Parameters.ts"
+import { makeAll, parameter, type Parameters, replace } from "./Parameters.ts"
 
 /** Which rule updates the parameters, and its constants. */
 export interface OptimizerOptions {
@@ -107,10 +107,10 @@ const plan = (options: OptimizerOptions, parameters: Parameters): ReadonlyArray<
 
 /** Zero moments for `parameters`. They belong to the caller. */
 export const initialState = (options: OptimizerOptions, parameters: Parameters): OptimizerState => {
-  const zeros = (prefix: string, [name, value]: [string, tf.Tensor]) => [`${prefix}/${name}`, tf.keep(tf.zerosLike(value))] as const
-  const slots = (entry: [string, tf.Tensor]) =>
-    usesMuon(options, entry[1].shape) ? [zeros("momentum", entry)] : [zeros("mean", entry), zeros("variance", entry)]
-  return { moments: Object.fromEntries(Object.entries(parameters).flatMap(slots)), updates: 0 }
+  const slots = ([name, value]: [string, tf.Tensor]) =>
+    (usesMuon(options, value.shape) ? ["momentum"] : ["mean", "variance"]).map((prefix) => [`${prefix}/${name}`, value] as const)
+  const moments = makeAll(Object.entries(parameters).flatMap(slots), ([name, value]) => [name, tf.zerosLike(value)])
+  return { moments, updates: 0 }
 }
 
 /** √ of the sum of all squared entries. @source `torch.nn.utils.clip_grad_norm_` */

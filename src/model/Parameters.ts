@@ -22,11 +22,34 @@ export interface HostTensor {
   readonly data: Float32Array
 }
 
+/** A tensor for each item, by name; if one of them cannot be made, none is left. The result belongs to the caller. */
+export const makeAll = <A>(items: Iterable<A>, make: (item: A) => readonly [name: string, tensor: tf.Tensor]): Record<string, tf.Tensor> => {
+  const made: Record<string, tf.Tensor> = {}
+  try {
+    for (const item of items) {
+      const [name, tensor] = make(item)
+      made[name] = tf.keep(tensor)
+    }
+    return made
+  } catch (error) {
+    dispose(made)
+    throw error
+  }
+}
+
+/** Runs `make`; if it throws, the tensors that were there before are released. */
+export const orRelease = <A>(before: ReadonlyArray<Parameters>, make: () => A): A => {
+  try {
+    return make()
+  } catch (error) {
+    before.forEach(dispose)
+    throw error
+  }
+}
+
 /** Copies named host values to the device. The result belongs to the caller. */
 export const upload = (tensors: Iterable<HostTensor>): Record<string, tf.Tensor> =>
-  Object.fromEntries(
-    Array.from(tensors, ({ data, name, shape }) => [name, tf.keep(tf.tensor(data, [...shape], "float32"))])
-  )
+  makeAll(tensors, ({ data, name, shape }) => [name, tf.tensor(data, [...shape], "float32")])
 
 /** Copies device tensors to the host, one after the other, so that only one is held twice at a time. */
 export function* download(parameters: Parameters): Generator<HostTensor> {

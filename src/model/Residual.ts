@@ -6,7 +6,8 @@ import { ownKernels, type RunKernel } from "./backend/ownKernels.ts"
 
 const native = (run: RunKernel) => tf.customGrad((x, product, bias) => ({
   value: run("ElfResidual", [x as tf.Tensor, product as tf.Tensor, bias as tf.Tensor], 1)[0]!,
-  gradFunc: (dy: tf.Tensor) => [dy, dy, run("ElfColumnSum", [dy], 1)[0]!]
+  // Each input's gradient is a tensor of its own: TensorFlow.js releases one as soon as it has added another to it.
+  gradFunc: (dy: tf.Tensor) => [tf.clone(dy), tf.clone(dy), run("ElfColumnSum", [dy], 1)[0]!]
 }))
 
 /** x + product + bias: a layer's last product joins the stream with its bias. `x`, `product` `[rows, hidden]`, `bias` `[hidden]` */

@@ -49,9 +49,9 @@ export const ropeTable = (options: RopeOptions): RopeTable => {
   const { headSize, length, prefix } = options
   const turned = angles(options)
   return {
-    cos: tf.keep(tf.tensor2d(turned.map(Math.cos), [prefix + length, headSize])),
-    sin: tf.keep(tf.tensor2d(turned.map(Math.sin), [prefix + length, headSize])),
-    quarterTurn: tf.keep(tf.tensor2d(quarterTurn(headSize), [headSize, headSize]))
+    cos: tf.tensor2d(turned.map(Math.cos), [prefix + length, headSize]),
+    sin: tf.tensor2d(turned.map(Math.sin), [prefix + length, headSize]),
+    quarterTurn: tf.tensor2d(quarterTurn(headSize), [headSize, headSize])
   }
 }
 

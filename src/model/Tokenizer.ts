@@ -79,9 +79,12 @@ const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.mes
 
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 
+/** Vocabularies shrink to a fifth when they are packed; a small file that unpacks to a thousand times as much is no vocabulary. */
+const mostUnpacked = (bytes: Uint8Array): number => (1 << 20) + 32 * bytes.length
+
 const readVocabulary = async (path: string): Promise<string> => {
   const bytes = await readFile(path)
-  const json = isGzip(bytes) ? await promisify(gunzip)(bytes) : bytes
+  const json = isGzip(bytes) ? await promisify(gunzip)(bytes, { maxOutputLength: mostUnpacked(bytes) }) : bytes
   return withoutLengths(json.toString("utf8"))
 }
 

@@ -2,15 +2,15 @@
  * What training changes: weights, their moving average, the optimiser's moments and the count of steps.
  */
 import type * as tf from "@tensorflow/tfjs-core"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
-import { type Elf, ropeFor } from "./Elf.ts"
+import type { Elf } from "./Elf.ts"
 import { initialAverage } from "./Ema.ts"
 import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
-import { releaseElf, Network } from "./Network.ts"
+import { Network, releaseElf, uploadElf } from "./Network.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { initialState, type OptimizerOptions, type OptimizerState } from "./Optimizer.ts"
-import { dispose, download, type HostTensor, upload } from "./Parameters.ts"
+import { dispose, download, type HostTensor, orRelease, upload } from "./Parameters.ts"
 
 /** The mutable state of one run. Its tensors are replaced in place by `train`, one step at a time. */
 export interface TrainStateFields {
@@ -21,7 +21,31 @@ export interface TrainStateFields {
   readonly accumulated: Record<string, tf.Tensor>
   /** Batches seen: with gradient accumulation, several make one update. */
   step: number
+  /** An update began and failed before its end: some tensors are those after it, some those before. */
+  spoiled: boolean
 }
+
+/** The state is half updated, so nothing is trained on it or saved from it any more. */
+export class SpoiledStateError extends Schema.TaggedError<SpoiledStateError>()("SpoiledStateError", {
+  /** The step whose update failed halfway. */
+  step: Schema.Int
+}) {
+  override get message(): string {
+    return `The update of step ${this.step} failed halfway: some weights are changed and some are not. Nothing is saved from this state; go on from the last checkpoint.`
+  }
+}
+
+/** Makes changes to the state; if one of them fails, the state is spoiled. */
+export const changing = <A>(state: TrainStateFields, change: () => A): A => {
+  state.spoiled = true
+  const changed = change()
+  state.spoiled = false
+  return changed
+}
+
+/** Succeeds for a state that is that of a whole step. */
+export const requireWhole = ({ spoiled, step }: TrainStateFields): Effect.Effect<void, SpoiledStateError> =>
+  spoiled ? Effect.fail(new SpoiledStateError({ step: step + 1 })) : Effect.void
 
 /** A state's tensors on the host: what a checkpoint holds. */
 export interface TrainSnapshot {
@@ -58,24 +82,29 @@ export class TrainState extends Context.Service<TrainState, TrainStateFields>()(
 
 const isSnapshot = (from: TrainOrigin): from is TrainSnapshot => "moments" in from
 
-const fresh = (config: ModelConfig, optimizer: OptimizerOptions, tensors: ReadonlyArray<HostTensor>): TrainStateFields => {
-  const parameters = upload(tensors)
-  return {
-    elf: { config, parameters, rope: ropeFor(config) },
-    average: initialAverage(parameters),
-    optimizer: initialState(optimizer, parameters),
-    accumulated: {},
-    step: 0
+/** What a kernel made of the parts of a state, with the network it belongs to; nothing is left where a part cannot be made. */
+const assemble = (config: ModelConfig, tensors: ReadonlyArray<HostTensor>, rest: (elf: TrainStateFields["elf"], own: (part: Record<string, tf.Tensor>) => Record<string, tf.Tensor>) => Omit<TrainStateFields, "elf" | "spoiled">): TrainStateFields => {
+  const elf = uploadElf(config, tensors)
+  const { cos, quarterTurn, sin } = elf.rope
+  const parts: Array<Record<string, tf.Tensor>> = [elf.parameters, { cos, quarterTurn, sin }]
+  const own = (part: Record<string, tf.Tensor>) => {
+    parts.push(part)
+    return part
   }
+  return orRelease(parts, () => ({ elf, ...rest(elf, own), spoiled: false }))
 }
 
-const restored = (config: ModelConfig, snapshot: TrainSnapshot): TrainStateFields => ({
-  elf: { config, parameters: upload(snapshot.model), rope: ropeFor(config) },
-  average: upload(snapshot.average),
-  optimizer: { moments: upload(snapshot.moments), updates: snapshot.updates },
-  accumulated: upload(snapshot.accumulated),
-  step: snapshot.step
-})
+const fresh = (config: ModelConfig, options: OptimizerOptions, tensors: ReadonlyArray<HostTensor>): TrainStateFields =>
+  assemble(config, tensors, ({ parameters }, own) => {
+    const average = own(initialAverage(parameters))
+    return { average, optimizer: initialState(options, parameters), accumulated: {}, step: 0 }
+  })
+
+const restored = (config: ModelConfig, snapshot: TrainSnapshot): TrainStateFields =>
+  assemble(config, snapshot.model, (_, own) => {
+    const [average, moments] = [own(upload(snapshot.average)), own(upload(snapshot.moments))]
+    return { average, optimizer: { moments, updates: snapshot.updates }, accumulated: upload(snapshot.accumulated), step: snapshot.step }
+  })
 
 const release = (state: TrainStateFields): Effect.Effect<void> =>
   Effect.andThen(
@@ -95,8 +124,7 @@ const make = (start: TrainStart): Effect.Effect<TrainStateFields, BackendError, 
       release
     ))
 
-/** Copies the state to the host. */
-export const snapshot = (state: TrainStateFields): TrainSnapshot => ({
+const copied = (state: TrainStateFields): TrainSnapshot => ({
   step: state.step,
   updates: state.optimizer.updates,
   model: [...download(state.elf.parameters)],
@@ -105,6 +133,12 @@ export const snapshot = (state: TrainStateFields): TrainSnapshot => ({
   accumulated: [...download(state.accumulated)]
 })
 
+/** Copies the state to the host; throws a {@link SpoiledStateError} for one that is half updated. */
+export const snapshot = (state: TrainStateFields): TrainSnapshot => {
+  if (state.spoiled) throw new SpoiledStateError({ step: state.step + 1 })
+  return copied(state)
+}
+
 const overwrite = (tensors: Record<string, tf.Tensor>, from: ReadonlyArray<HostTensor>): void => {
   dispose(tensors)
   for (const name of Object.keys(tensors)) delete tensors[name]
@@ -112,11 +146,11 @@ const overwrite = (tensors: Record<string, tf.Tensor>, from: ReadonlyArray<HostT
 }
 
 /** Puts `state` back to where `from` was taken, without a new network. Synchronous; call it inside a kernel. */
-export const restore = (state: TrainStateFields, from: TrainSnapshot): void => {
+export const restore = (state: TrainStateFields, from: TrainSnapshot): void => changing(state, () => {
   overwrite(state.elf.parameters, from.model)
   overwrite(state.average, from.average)
   overwrite(state.optimizer.moments, from.moments)
   overwrite(state.accumulated, from.accumulated)
   state.optimizer.updates = from.updates
   state.step = from.step
-}
+})

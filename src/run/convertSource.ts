@@ -10,6 +10,7 @@ import { type FlaxFileError } from "../io/flax/FlaxFileError.ts"
 import * as FlaxCheckpoint from "../io/flax/FlaxCheckpoint.ts"
 import type { ForeignCheckpoint, ForeignTensor, ForeignWeights } from "../io/ForeignWeights.ts"
 import { Checkpoint, RunConfig, Safetensors } from "../io/index.ts"
+import { parseJson } from "../io/smallText.ts"
 import { openFile, readRange } from "../io/readRange.ts"
 import * as TorchCheckpoint from "../io/torch/TorchCheckpoint.ts"
 import { type TorchFileError } from "../io/torch/TorchFileError.ts"
@@ -61,7 +62,7 @@ const tensorsOf = (file: Safetensors.SafetensorsFile): ForeignWeights<Safetensor
 const originOf = (file: Safetensors.SafetensorsFile): Effect.Effect<Partial<SafetensorsOrigin>, ConvertError> =>
   Effect.try({
     try: () => {
-      const origin: unknown = JSON.parse(file.metadata[originKey] ?? "{}")
+      const origin: unknown = parseJson(file.metadata[originKey] ?? "{}")
       if (typeof origin === "object" && origin !== null) return origin as Partial<SafetensorsOrigin>
       throw new Error("it is no object")
     },

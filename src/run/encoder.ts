@@ -4,9 +4,9 @@
  * @since 0.1.0
  */
 import { Effect, Layer } from "effect"
-import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type Hub, type RunConfig, type Safetensors, T5Folder } from "../io/index.ts"
+import { parseJson, readSmallText } from "../io/smallText.ts"
 import { howToConvert, readIndex, weightFiles } from "../io/t5Tensors.ts"
 import { specialTokens } from "../io/tokenizerFile.ts"
 import type { TorchFileError } from "../io/torch/TorchFileError.ts"
@@ -89,7 +89,7 @@ const isShippedSize = (vocabulary: number): boolean => vocabulary >= shippedVoca
 const readVocabularySize = ({ folder, name }: EncoderPlace): Effect.Effect<number, EncoderError> =>
   Effect.tryPromise({
     try: async () => {
-      const { vocab_size } = JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as { readonly vocab_size?: unknown }
+      const { vocab_size } = parseJson(await readSmallText(join(folder, "config.json"))) as { readonly vocab_size?: unknown }
       if (!Number.isSafeInteger(vocab_size)) throw new Error("it has no vocab_size")
       return vocab_size as number
     },
@@ -106,7 +106,8 @@ const tokenizerOf = Effect.fnUntraced(function*(place: EncoderPlace, vocabulary:
   const path = yield* ownVocabulary(place)
   if (path !== undefined) {
     const settings = yield* Effect.orElseSucceed(place.file("tokenizer_config.json"), () => undefined)
-    return Tokenizer.layerFile(path, yield* specialTokens(settings))
+    const tokens = specialTokens(settings).pipe(Effect.mapError((why) => misfit(place.name)(`tokenizer_config.json cannot be read (${why})`, "Fetch or write the folder again")))
+    return Tokenizer.layerFile(path, yield* tokens)
   }
   if (isShippedSize(vocabulary)) return Tokenizer.layer
   return yield* misfit(place.name)(`it has no tokenizer.json, and its ${vocabulary} tokens are not T5's`, "Put the tokenizer.json of its vocabulary beside config.json")

@@ -6,6 +6,7 @@ import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import { mostLikelyTokens, type Unembedding } from "../model/CrossEntropy.ts"
 import { decoderHead, type Elf, trunk } from "../model/Elf.ts"
+import { rowsAtOnce } from "../model/KernelBatch.ts"
 import { Network } from "../model/Network.ts"
 import { parameter } from "../model/Parameters.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
@@ -68,7 +69,7 @@ export const tokensOf = Effect.fnUntraced(function*(sampled: Pick<Sampled, "z" |
   const backend = yield* Backend
   const { elf, process: { selfConditioning } } = yield* Network
   const latents = sampled[options.from ?? "z"]
-  const ids = yield* backend.kernel("decode", () => decodeLatents(elf, latents, sampled.shape, { selfConditioning, ...options }))
+  const ids = yield* backend.kernel("decode", () => decodeLatents(elf, latents, sampled.shape, { selfConditioning, ...options }), rowsAtOnce(sampled.shape[0], sampled.shape[1]))
   return split(ids, sampled.shape[1])
 })
 

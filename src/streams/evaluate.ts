@@ -3,6 +3,7 @@
  */
 import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
+import { trainingBatch } from "../model/KernelBatch.ts"
 import { evaluateLosses, type Losses } from "../model/Loss.ts"
 import { Network } from "../model/Network.ts"
 import type { Stage } from "./Stage.ts"
@@ -14,6 +15,6 @@ export const evaluate: Stage<TrainableBatch, Losses, BackendError, Backend | Net
     yield* Effect.yieldNow
     const backend = yield* Backend
     const { elf } = yield* Network
-    return yield* backend.kernel("evaluate", () => evaluateLosses(elf, batch, batch.timeEpsilon))
+    return yield* backend.kernel("evaluate", () => evaluateLosses(elf, batch, batch.timeEpsilon), trainingBatch(batch))
   })
 )

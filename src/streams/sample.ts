@@ -9,6 +9,7 @@ import type { TimeStep } from "../flow/TimeGrid.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { Elf } from "../model/Elf.ts"
 import type { FlowProcess } from "../model/FlowProcess.ts"
+import { rowsAtOnce } from "../model/KernelBatch.ts"
 import { Network } from "../model/Network.ts"
 import { restoreCondition } from "../model/SelfConditioning.ts"
 import { type Condition, type FieldOptions, tensorAlgebra, velocityField } from "../model/VelocityField.ts"
@@ -123,7 +124,7 @@ export const advanceRows = Effect.fnUntraced(function*(options: SampleOptions, s
   yield* Effect.yieldNow
   const backend = yield* Backend
   const { elf, process } = yield* Network
-  return yield* backend.kernel("sample", () => advance(elf, source, resolve(process, options), state, step))
+  return yield* backend.kernel("sample", () => advance(elf, source, resolve(process, options), state, step), rowsAtOnce(options.keys.length, elf.config.length))
 })
 
 /**

@@ -6,6 +6,7 @@ import { requireArgument } from "../flow/errors.ts"
 import { type Seeded, sourceOf } from "../flow/Random.ts"
 import { Backend } from "../model/Backend.ts"
 import type { EmbedError, Encoder } from "../model/Encoder.ts"
+import { rowsAtOnce } from "../model/KernelBatch.ts"
 import { Network } from "../model/Network.ts"
 import { rowDenoiserLosses } from "../model/RowLosses.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
@@ -72,7 +73,7 @@ const lossesOf = (rows: ReadonlyArray<EmbeddedSequence>, options: ScoreOptions &
       selfCondition,
       Stream.runCollect
     )
-    return yield* backend.kernel("score", () => rowDenoiserLosses(network.elf, batch as SelfConditionedBatch, options.timeEpsilon))
+    return yield* backend.kernel("score", () => rowDenoiserLosses(network.elf, batch as SelfConditionedBatch, options.timeEpsilon), rowsAtOnce(rows.length, network.elf.config.length))
   })
 
 /** The rows of a text: the same latents for each of its draws. */

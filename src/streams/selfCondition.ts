@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { Elf } from "../model/Elf.ts"
+import { trainingBatch } from "../model/KernelBatch.ts"
 import { Network } from "../model/Network.ts"
 import { selfConditioning } from "../model/SelfConditioning.ts"
 import type { CorruptedBatch } from "./corrupt.ts"
@@ -53,7 +54,7 @@ const conditionBatch = Effect.fnUntraced(function*(batch: CorruptedBatch) {
   const selfCondition = withoutPrediction(batch)
   const rows = flagged(batch.usesSelfCondition, 1)
   if (rows.length === 0) return { ...batch, selfCondition, updates: updates() } as SelfConditionedBatch
-  const { guidance, prediction } = yield* backend.kernel("selfCondition", () => runPasses(elf, batch, rows))
+  const { guidance, prediction } = yield* backend.kernel("selfCondition", () => runPasses(elf, batch, rows), trainingBatch(batch))
   const size = batch.length * batch.width
   rows.forEach((row, i) => selfCondition.set(prediction.subarray(i * size, (i + 1) * size), row * size))
   const velocityTarget = addRows(batch.velocityTarget, rows, guidance)

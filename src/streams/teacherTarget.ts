@@ -8,6 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
 import { Backend } from "../model/Backend.ts"
 import { type Elf, predict } from "../model/Elf.ts"
+import { trainingBatch } from "../model/KernelBatch.ts"
 import { impliedPrediction, Teacher, type TeacherRows, type TeacherState, teacherStep } from "../model/Teacher.ts"
 import type { NoisyBatch } from "./corrupt.ts"
 import { conditionOnly, flagged, rowsOf } from "./rows.ts"
@@ -49,7 +50,7 @@ export const selfConditionHalf = Effect.fnUntraced(function*(batch: NoisyBatch) 
   const half = conditionOnly(batch, () => true)
   const rows = flagged(batch.usesSelfCondition, 1)
   if (rows.length === 0) return half
-  insert(half, batch, rows, yield* backend.kernel("teach", () => firstPredictions(elf, batch, half, rows)))
+  insert(half, batch, rows, yield* backend.kernel("teach", () => firstPredictions(elf, batch, half, rows), trainingBatch(batch)))
   return half
 })
 
@@ -72,9 +73,9 @@ const startWalk = (batch: NoisyBatch, rows: ReadonlyArray<number>, half: Float32
   }
 }
 
-const takeStep = (walk: Walk, step: () => TeacherState) =>
+const takeStep = (walk: Walk, batch: NoisyBatch, step: () => TeacherState) =>
   Effect.flatMap(Backend, (backend) =>
-    Effect.uninterruptible(Effect.map(backend.kernel("teach", step), (next) => {
+    Effect.uninterruptible(Effect.map(backend.kernel("teach", step, trainingBatch(batch)), (next) => {
       tf.dispose(walk.state)
       walk.state = next
     })))
@@ -83,16 +84,17 @@ const takeStep = (walk: Walk, step: () => TeacherState) =>
 type WalkTimes = ReadonlyArray<ReadonlyArray<number>>
 
 /** The target of the walk's rows on the host; a single step's prediction is its own target. */
-const walkThrough = Effect.fnUntraced(function*(walk: Walk, times: WalkTimes, timeEpsilon: number) {
+const walkThrough = Effect.fnUntraced(function*(walk: Walk, times: WalkTimes, batch: NoisyBatch) {
+  const { timeEpsilon } = batch
   const backend = yield* Backend
   const { elf } = yield* Teacher
   for (const [step, t] of times.slice(0, -1).entries()) {
     yield* Effect.yieldNow
-    yield* takeStep(walk, () => teacherStep(elf, walk.rows, walk.state, t, times[step + 1]!, timeEpsilon))
+    yield* takeStep(walk, batch, () => teacherStep(elf, walk.rows, walk.state, t, times[step + 1]!, timeEpsilon))
   }
   const spans = times[0]!.map((start, row) => ({ start, end: times.at(-1)![row]! }))
   return yield* backend.kernel("teach", () =>
-    (times.length === 2 ? walk.state.prediction! : impliedPrediction(walk.rows, walk.state, spans)).dataSync() as Float32Array)
+    (times.length === 2 ? walk.state.prediction! : impliedPrediction(walk.rows, walk.state, spans)).dataSync() as Float32Array, trainingBatch(batch))
 })
 
 /**
@@ -107,8 +109,8 @@ export const predictionTarget = Effect.fnUntraced(function*(batch: NoisyBatch, h
   const stride = teacherTimes.length / batch.size
   const times = Array.from({ length: stride }, (_, step) => rows.map((row) => teacherTimes[row * stride + step]!))
   const taught = yield* Effect.acquireUseRelease(
-    backend.kernel("teach", () => startWalk(batch, rows, half)),
-    (walk) => walkThrough(walk, times, batch.timeEpsilon),
+    backend.kernel("teach", () => startWalk(batch, rows, half), trainingBatch(batch)),
+    (walk) => walkThrough(walk, times, batch),
     (walk) => Effect.sync(() => tf.dispose([walk.rows, walk.state]))
   )
   const size = batch.length * batch.width

@@ -7,11 +7,12 @@ import { requireArgument } from "../flow/errors.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { PeerLostError } from "../model/Collective.ts"
 import { updateAverage } from "../model/Ema.ts"
+import { trainingBatch } from "../model/KernelBatch.ts"
 import { learningRate, type LearningRateOptions } from "../model/LearningRate.ts"
 import type { LossAndGradients, Losses } from "../model/Loss.ts"
 import { clipScale, globalNorm, type OptimizerOptions, step as optimizerStep } from "../model/Optimizer.ts"
 import { dispose, parameter, type Parameters, replace } from "../model/Parameters.ts"
-import { TrainState, type TrainStateFields } from "../model/TrainState.ts"
+import { changing, requireWhole, type SpoiledStateError, TrainState, type TrainStateFields } from "../model/TrainState.ts"
 import { divergedBranch } from "./divergedBranch.ts"
 import { type DivergedBranch, DivergedError } from "./DivergedError.ts"
 import type { SelfConditionedBatch } from "./selfCondition.ts"
@@ -77,7 +78,7 @@ export class StaleBatchError extends Schema.TaggedError<StaleBatchError>()("Stal
 }
 
 /** Adds gradients/share to the sums that wait for their update. */
-const accumulate = (state: TrainStateFields, gradients: Parameters, share: number): void => {
+const accumulate = (state: TrainStateFields, gradients: Parameters, share: number): void => changing(state, () => {
   for (const name of Object.keys(gradients)) {
     tf.tidy(() => {
       const added = tf.mul(parameter(gradients, name), share)
@@ -85,7 +86,7 @@ const accumulate = (state: TrainStateFields, gradients: Parameters, share: numbe
       replace(state.accumulated, name, sum === undefined ? added : tf.add(sum, added))
     })
   }
-}
+})
 
 const clearAccumulated = (state: TrainStateFields): void => {
   dispose(state.accumulated)
@@ -100,11 +101,13 @@ type Applied =
 /** Clips, updates and averages; refuses gradients that are not finite before it changes anything. */
 const applyGradients = (state: TrainStateFields, gradients: Parameters, norm: number, options: TrainOptions): boolean => {
   if (!Number.isFinite(norm)) return false
-  optimizerStep(options.optimizer, state.elf.parameters, state.optimizer, gradients, {
-    learningRate: learningRate(options, state.optimizer.updates),
-    gradientScale: clipScale(norm, options.clipNorm)
+  changing(state, () => {
+    optimizerStep(options.optimizer, state.elf.parameters, state.optimizer, gradients, {
+      learningRate: learningRate(options, state.optimizer.updates),
+      gradientScale: clipScale(norm, options.clipNorm)
+    })
+    updateAverage(state.average, state.elf.parameters, options.emaDecay)
   })
-  updateAverage(state.average, state.elf.parameters, options.emaDecay)
   return true
 }
 
@@ -163,11 +166,12 @@ const step = (options: TrainOptions) => {
     yield* Effect.yieldNow
     const backend = yield* Backend
     const state = yield* TrainState
+    yield* requireWhole(state)
     const { updates } = state.optimizer
     if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
     const whole = yield* wholeBatch(state, batch)
-    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options))
+    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options), trainingBatch(batch))
     skippedInRow = applied.kind === "diverged" ? skippedInRow + 1 : 0
     if (applied.kind === "diverged") {
       if (options.onDivergence !== "skip" || skippedInRow > longestSkip) {
@@ -188,7 +192,7 @@ const step = (options: TrainOptions) => {
  * the whole batch.
  * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
-export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | PeerLostError | BackendError, Backend | TrainState> => {
+export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | SpoiledStateError | StaleBatchError | PeerLostError | BackendError, Backend | TrainState> => {
   const { onDivergence = "stop" } = options
   requireArgument(["stop", "skip"].includes(onDivergence), "train.onDivergence", "stop or skip", onDivergence)
   return (upstream) => Stream.suspend(() => Stream.mapEffect(upstream, step(options)))

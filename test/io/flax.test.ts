@@ -1,15 +1,15 @@
 /** Flax msgpack files: the reference's own checkpoints, chunked arrays, and hostile messages. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect } from "effect"
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
 import * as FlaxCheckpoint from "../../src/io/flax/FlaxCheckpoint.ts"
 import * as FlaxFile from "../../src/io/flax/FlaxFile.ts"
 import { FlaxFileError } from "../../src/io/flax/FlaxFileError.ts"
 import type { ForeignWeights } from "../../src/io/ForeignWeights.ts"
 import { ckptCase, ckptPath } from "./ckptCases.ts"
-import { numbers, onDisk } from "./support.ts"
-import { diskOf, floats, mutated } from "./torchFiles.ts"
+import { array, chunked, extension, file, int, list, long, map, text } from "./flaxFiles.ts"
+import { onDisk } from "./support.ts"
+import { diskOf, floats } from "./torchFiles.ts"
 
 const sha256 = (values: Float32Array) => createHash("sha256").update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).digest("hex")
 
@@ -41,15 +41,6 @@ describe("the reference's checkpoints", () => {
     })))
 })
 
-const text = (value: string) => Buffer.concat([Buffer.of(0xd9, Buffer.byteLength(value)), Buffer.from(value)])
-const map = (entries: ReadonlyArray<readonly [string, Buffer]>) => Buffer.concat([Buffer.of(0xde, entries.length >> 8, entries.length & 255), ...entries.flatMap(([key, value]) => [text(key), value])])
-const list = (...items: ReadonlyArray<Buffer>) => Buffer.concat([Buffer.of(0xdc, items.length >> 8, items.length & 255), ...items])
-const long = (type: number, length: number, ...rest: ReadonlyArray<Buffer>) => Buffer.concat([Buffer.of(type, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255), ...rest])
-const extension = (type: number, bytes: Buffer) => long(0xc9, bytes.length, Buffer.of(type), bytes)
-const int = (value: number) => Buffer.of(value)
-const array = (shape: ReadonlyArray<number>, dtype: string, data: Buffer, type = 1) => extension(type, list(list(...shape.map(int)), text(dtype), long(0xc6, data.length, data)))
-const file = (params: ReadonlyArray<readonly [string, Buffer]>, more: ReadonlyArray<readonly [string, Buffer]> = []) => map([["params", map(params)], ...more])
-
 const open = (bytes: Uint8Array) => FlaxCheckpoint.open("hostile.msgpack").pipe(onDisk(diskOf(bytes)))
 const readAll = (bytes: Uint8Array) =>
   Effect.scoped(Effect.gen(function*() {
@@ -58,13 +49,6 @@ const readAll = (bytes: Uint8Array) =>
     for (const [name, { read }] of model) values[name] = Array.from(yield* read.pipe(onDisk(diskOf(bytes))))
     return { step, values }
   }))
-
-const chunked = (shape: ReadonlyArray<number>, ...chunks: ReadonlyArray<Buffer>) =>
-  map([
-    ["__msgpack_chunked_array__", Buffer.of(0xc3)],
-    ["shape", map(shape.map((size, axis) => [String(axis), int(size)] as const))],
-    ["chunks", map(chunks.map((chunk, i) => [String(i), chunk] as const))]
-  ])
 
 describe("arrays", () => {
   it.effect("kernels are transposed, bare kernels are not, blocks are renamed, chunks are joined", () =>
@@ -114,7 +98,7 @@ const hostile: ReadonlyArray<readonly [string, Buffer, RegExp]> = [
   ["an extension of four billion bytes", long(0xc9, 0xffffffff, Buffer.of(1)), /are claimed where 0 are left/],
   ["deep nesting", Buffer.alloc(100_000, 0x91), /nest deeper than 64/],
   ["deep maps", Buffer.concat(Array.from({ length: 1000 }, () => Buffer.of(0x81, 0xa1, 0x61))), /nest deeper/],
-  ["millions of values", Buffer.concat([Buffer.of(0xdd, 0, 0x20, 0, 0), Buffer.alloc(1 << 21, 0xc0)]), /more than 1000000 values/],
+  ["millions of values", Buffer.concat([Buffer.of(0xdd, 0, 0x20, 0, 0), Buffer.alloc(1 << 21, 0xc0)]), /more than 32768 values/],
   ["the byte that begins nothing", Buffer.of(0xc1), /0xc1/],
   ["a key twice", map([["params", int(1)], ["params", int(2)]]), /the key "params" twice/],
   ["a key that is a number", Buffer.of(0x81, 1, 1), /no text/],
@@ -145,19 +129,4 @@ describe("hostile files", () => {
       assert.match(error.message, message)
       assert.include(error.message, "hostile.msgpack")
     }))
-
-  it.effect("1,000 mutations: a value, or a typed error", () =>
-    Effect.gen(function*() {
-      const random = numbers(21)
-      const whole = readFileSync(ckptPath("ckpt_jax_msgpack"))
-      let refused = 0
-      for (let i = 0; i < 1000; i++) {
-        const bytes = mutated(whole, random, i % 2 === 0 ? 2000 : whole.length)
-        const exit = yield* Effect.exit(Effect.scoped(Effect.flatMap(open(bytes), ({ model }) => Effect.forEach(model.values(), ({ read }) => read.pipe(onDisk(diskOf(bytes))), { discard: true }))))
-        if (Exit.isSuccess(exit)) continue
-        refused++
-        for (const reason of exit.cause.reasons) assert.isTrue(reason._tag === "Fail" && reason.error instanceof FlaxFileError, String(exit.cause))
-      }
-      assert.isAbove(refused, 100)
-    }), 60_000)
 })

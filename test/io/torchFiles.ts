@@ -8,9 +8,11 @@ export interface Entry {
   readonly data: Buffer
   readonly deflate?: boolean
   /** What the directory claims instead of the truth. */
-  readonly claim?: { readonly size?: number; readonly packed?: number; readonly crc?: number; readonly header?: number; readonly flags?: number; readonly method?: number }
+  readonly claim?: { readonly size?: number; readonly packed?: number; readonly crc?: number; readonly header?: number; readonly flags?: number; readonly method?: number; readonly mode?: number }
   /** What the local header calls the record. */
   readonly localName?: string
+  /** What the local header says of its size. */
+  readonly localSize?: number
 }
 
 const u16 = (value: number) => { const b = Buffer.alloc(2); b.writeUInt16LE(value); return b }
@@ -18,26 +20,26 @@ const u32 = (value: number) => { const b = Buffer.alloc(4); b.writeUInt32LE(valu
 const u64 = (value: number | bigint) => { const b = Buffer.alloc(8); b.writeBigUInt64LE(BigInt(value)); return b }
 
 /** What is written about one record: the truth, or what the entry claims instead. */
-const described = ({ claim = {}, data, deflate = false, localName, name }: Entry, at: number) => {
+const described = ({ claim = {}, data, deflate = false, localName, localSize, name }: Entry, at: number) => {
   const packed = deflate ? deflateRawSync(data) : data
-  const truth = { size: data.length, packed: packed.length, header: at, crc: crc32(data), flags: 0, method: deflate ? 8 : 0 }
-  return { name, localName: localName ?? name, data, packed, truth, told: { ...truth, ...claim } }
+  const truth = { size: data.length, packed: packed.length, header: at, crc: crc32(data), flags: 0, method: deflate ? 8 : 0, mode: 0o100644 }
+  return { name, localName: localName ?? name, localSize, packed, truth, told: { ...truth, ...claim } }
 }
 
 type Described = ReturnType<typeof described>
 
-const localHeader = ({ localName, told: { crc, flags, method }, truth }: Described): Buffer =>
+const localHeader = ({ localName, localSize, told: { crc, flags, method, packed, size } }: Described): Buffer =>
   Buffer.concat([
-    u32(0x04034b50), u16(20), u16(flags), u16(method), u32(0), u32(crc), u32(truth.packed), u32(truth.size),
+    u32(0x04034b50), u16(20), u16(flags), u16(method), u32(0), u32(crc), u32(Math.min(packed, 0xffffffff)), u32(localSize ?? Math.min(size, 0xffffffff)),
     u16(Buffer.byteLength(localName)), u16(0), Buffer.from(localName)
   ])
 
-const directoryEntry = ({ name, told: { crc, flags, header, method, packed, size } }: Described, zip64: boolean): Buffer => {
+const directoryEntry = ({ name, told: { crc, flags, header, method, mode, packed, size } }: Described, zip64: boolean): Buffer => {
   const extra = zip64 ? Buffer.concat([u16(1), u16(24), u64(size), u64(packed), u64(header)]) : Buffer.alloc(0)
   const short = (value: number) => u32(zip64 ? 0xffffffff : value)
   return Buffer.concat([
-    u32(0x02014b50), u16(20), u16(20), u16(flags), u16(method), u32(0), u32(crc), short(packed), short(size),
-    u16(Buffer.byteLength(name)), u16(extra.length), u16(0), u16(0), u16(0), u32(0), short(header), Buffer.from(name), extra
+    u32(0x02014b50), u16(0x0314), u16(20), u16(flags), u16(method), u32(0), u32(crc), short(packed), short(size),
+    u16(Buffer.byteLength(name)), u16(extra.length), u16(0), u16(0), u16(0), u32(mode * 0x10000), short(header), Buffer.from(name), extra
   ])
 }
 

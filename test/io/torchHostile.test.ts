@@ -6,24 +6,15 @@ import { existsSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as TorchCheckpoint from "../../src/io/torch/TorchCheckpoint.ts"
-import * as TorchFile from "../../src/io/torch/TorchFile.ts"
 import { failing, TorchFileError } from "../../src/io/torch/TorchFileError.ts"
 import type { TorchTensor } from "../../src/io/torch/pickleValues.ts"
 import { unpickle } from "../../src/io/torch/unpickle.ts"
 import { ckptPath } from "./ckptCases.ts"
 import { numbers, onDisk } from "./support.ts"
 import { archive, call, dictOf, diskOf, floats, mutated, op, pickle, tensor, tupleOf, zip } from "./torchFiles.ts"
-
-/** Opens bytes as a file of torch.save and uses it. */
-const withFile = <A, E>(bytes: Uint8Array, use: (file: TorchFile.TorchFile) => Effect.Effect<A, E>) =>
-  Effect.scoped(Effect.flatMap(TorchFile.open("hostile.pt"), use)).pipe(onDisk(diskOf(bytes)))
+import { refusal, withFile } from "./torchRefusal.ts"
 
 const readOne = (bytes: Uint8Array) => withFile(bytes, (file) => file.read(file.value as TorchTensor, "it"))
-
-const refusal = (bytes: Uint8Array) => Effect.map(Effect.flip(withFile(bytes, (file) => Effect.succeed(file.value))), (error) => {
-  assert.instanceOf(error, TorchFileError)
-  return error
-})
 
 const canary = join(tmpdir(), `elf-canary-${process.pid}`)
 const touch = op.text(`touch ${canary}`)

@@ -43,6 +43,14 @@ layer(testEngine)("the kernels of this library", (it) => {
         [normal("x", [rows, 6]), ...layer], `swiGlu ${at}`)
     }), { numRuns: 15 }))
 
+  lawful("add to a stream whose gradient is also that of something else", () =>
+    // The square's gradient is added to x's, and that one released, before the gradient of the product is used.
+    sameBothWays((x, p, bias) => {
+      const product = tf.mul(p!, 2) as tf.Tensor2D
+      const squared = tf.square(x!)
+      return tf.add(addToStream(x as tf.Tensor2D, product, bias!), squared)
+    }, [normal("x", [5, 3]), normal("p", [5, 3]), normal("b", [3])], "a shared gradient"))
+
   lawful("attend as the portable form does, with and without a mask", () =>
     fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 66), fc.boolean(), (batch, heads, size, masked) => {
       const positions = 13

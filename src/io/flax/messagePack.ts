@@ -28,7 +28,7 @@ export interface MessageMap extends Map<string, MessageValue> {}
 export type MessageValue = null | boolean | number | bigint | string | LocatedBytes | Array<MessageValue> | MessageMap
 
 const deepest = 64
-const mostValues = 1_000_000
+const mostValues = 1 << 15
 const longestText = 1 << 16
 const windowBytes = 1 << 16
 

@@ -46,6 +46,11 @@ const locate = (record: ZipRecord, header: Uint8Array, fail: Fail): LocatedRecor
   if (nameLength !== header.length - localBytes || name !== record.name || method !== (record.deflated ? 8 : 0)) {
     throw fail("refused", "the record's own header says something else than the directory, so that two programs may read two different files", at)
   }
+  // Sizes that follow the data, or stand in a zip64 field, are 0 or all ones here.
+  const sizes = [[data.getUint32(18, true), record.packed], [data.getUint32(22, true), record.size]] as const
+  if (sizes.some(([local, listed]) => local !== 0 && local !== 0xffffffff && local !== listed)) {
+    throw fail("refused", "the record's own header gives another size than the directory, so that two programs may read two different files", at)
+  }
   return { ...record, begin: record.header + localBytes + nameLength + data.getUint16(28, true) }
 }
 

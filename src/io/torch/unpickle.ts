@@ -23,18 +23,23 @@ interface Machine {
   /** Dictionaries made by OrderedDict, which may be given attributes. */
   readonly ordered: WeakSet<object>
   readonly fail: Fail
+  /** Values made so far, those that are gone again included. */
+  values: number
   done: boolean
 }
 
 type Handler = (machine: Machine) => void
 
 const longestStack = 1 << 17
+/** A tensor takes about thirty; a value of one byte takes sixty bytes of memory. */
+const mostValues = 1 << 19
 const deepestMarks = 256
-const largestMemo = 1 << 20
+const largestMemo = 1 << 18
 const protocols = { first: 2, last: 5 }
 
 const push = (machine: Machine, value: PickleValue): void => {
   if (machine.stack.length >= longestStack) throw machine.fail("limit", `it holds more than ${longestStack} values at once`)
+  if (++machine.values > mostValues) throw machine.fail("limit", `it makes more than ${mostValues} values`)
   machine.stack.push(value)
 }
 
@@ -202,7 +207,7 @@ export const unpickle = (bytes: Uint8Array, failing: Fail): PickleValue => {
   let position = 0
   const fail: Fail = (reason, detail, more: Place = {}) => failing(reason, `the pickle is not accepted: ${detail}`, { position, ...more })
   const cursor = cursorOf(bytes, () => fail("badPickle", "it is cut short"))
-  const machine: Machine = { cursor, stack: [], marks: [], memo: new Map(), ordered: new WeakSet(), fail, done: false }
+  const machine: Machine = { cursor, stack: [], marks: [], memo: new Map(), ordered: new WeakSet(), fail, values: 0, done: false }
   if (bytes[0] !== proto) throw fail("unsupported", "it does not begin with its protocol")
   while (!machine.done) {
     position = cursor.position

@@ -43,6 +43,9 @@ const mostRecords = 100_000
 /** Largest record that may be deflated: tensors never are, so that nothing unpacks to more than the file holds. */
 const largestDeflated = 16 * 1024 * 1024
 
+/** What a record may unpack to, for each byte it takes in the archive: pickles shrink to a tenth. */
+const largestRatio = 64
+
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 const safe = (value: bigint, fail: Fail): number => {
@@ -64,18 +67,21 @@ const zip64Place = (tail: DataView, tailBegin: number, at: number, fail: Fail): 
   }
 }
 
-const endRecord = (tail: DataView): number => {
-  for (let at = tail.byteLength - 22; at >= 0; at--) {
-    if (tail.getUint32(at, true) === endSignature && at + 22 + tail.getUint16(at + 20, true) === tail.byteLength) return at
+/** All places where an end record could stand: one that fits up to the end of the file. */
+const endRecords = (tail: DataView): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let at = tail.byteLength - 22; at >= Math.max(0, tail.byteLength - 22 - 0xffff); at--) {
+    if (tail.getUint32(at, true) === endSignature && at + 22 + tail.getUint16(at + 20, true) === tail.byteLength) found.push(at)
   }
-  return -1
+  return found
 }
 
 /** Finds the directory from the last bytes of a file, which begin at byte `tailBegin` of it. */
 export const findDirectory = (bytes: Uint8Array, tailBegin: number, fail: Fail): DirectoryPlace => {
   const tail = view(bytes)
-  const at = endRecord(tail)
-  if (at < 0) throw fail("badArchive", "the zip archive has no end record; it was probably cut short")
+  const [at, another] = endRecords(tail)
+  if (at === undefined) throw fail("badArchive", "the zip archive has no end record; it was probably cut short")
+  if (another !== undefined) throw fail("refused", "the archive has two ends, so that two programs may read two different files")
   if (tail.getUint16(at + 4, true) !== 0 || tail.getUint16(at + 6, true) !== 0) throw fail("badArchive", "it is one part of several")
   const small = { count: tail.getUint16(at + 10, true), bytes: tail.getUint32(at + 12, true), begin: tail.getUint32(at + 16, true) }
   const wide = small.count === 0xffff || small.bytes === 0xffffffff || small.begin === 0xffffffff
@@ -120,6 +126,9 @@ const widened = (extra: DataView, values: ReadonlyArray<number>, fail: Fail): Re
   throw fail("badArchive", "a zip64 field is missing")
 }
 
+/** Whether an entry is a symbolic link, as Unix writes it: made by system 3, mode `120000`. */
+const isLink = (madeBy: number, attributes: number): boolean => madeBy >> 8 === 3 && attributes >>> 28 === 0xa
+
 const checkRecord = (record: ZipRecord, method: number, flags: number, fail: Fail): ZipRecord => {
   const at = { record: record.name }
   if ((flags & 0x2041) !== 0) throw fail("unsupported", "the record is encrypted", at)
@@ -127,6 +136,9 @@ const checkRecord = (record: ZipRecord, method: number, flags: number, fail: Fai
   if (method === 0 && record.packed !== record.size) throw fail("badArchive", `the record claims ${record.size} bytes and holds ${record.packed}`, at)
   if (method === 8 && record.size > largestDeflated) {
     throw fail("limit", `the record unpacks to ${record.size} bytes; PyTorch stores tensors as they are, and at most ${largestDeflated} may be packed`, at)
+  }
+  if (method === 8 && record.size > 1024 + largestRatio * record.packed) {
+    throw fail("limit", `the record unpacks from ${record.packed} to ${record.size} bytes`, at)
   }
   return record
 }
@@ -146,6 +158,7 @@ export const parseDirectory = (bytes: Uint8Array, count: number, fail: Fail): Re
     const extra = view(bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength))
     const [size, packed, header] = widened(extra, [data.getUint32(at + 24, true), data.getUint32(at + 20, true), data.getUint32(at + 42, true)], fail)
     const method = data.getUint16(at + 10, true)
+    if (isLink(data.getUint16(at + 4, true), data.getUint32(at + 38, true))) throw fail("refused", "the record is a link to another file", { record: name })
     const record = { name, deflated: method === 8, crc: data.getUint32(at + 16, true), packed: packed!, size: size!, header: header! }
     records.set(name, checkRecord(record, method, data.getUint16(at + 8, true), fail))
     at = end

@@ -22,11 +22,22 @@ export class OutOfMemoryError extends Schema.TaggedError<OutOfMemoryError>()("Ou
   kernel: Schema.String,
   engine: Schema.String,
   detail: Schema.String,
-  remedy: Schema.String
+  remedy: Schema.String,
+  /** Of the batch in hand, where there is one: rows, and tokens in each. */
+  rows: Schema.optionalKey(Schema.Int),
+  length: Schema.optionalKey(Schema.Int)
 }) {
   override get message(): string {
-    return `Kernel "${this.kernel}" ran out of memory on the ${this.engine} engine (${this.detail}). ${this.remedy}.`
+    const batch = this.rows === undefined || this.length === undefined ? "" : ` with a batch of ${this.rows} rows × ${this.length} tokens`
+    return `Kernel "${this.kernel}" ran out of memory on the ${this.engine} engine${batch} (${this.detail}). ${this.remedy}.`
   }
+}
+
+/** What a kernel has in hand: a batch of `rows` rows of `length` tokens, and which of its sizes can be lowered, and how. */
+export interface KernelBatch {
+  readonly rows: number
+  readonly length: number
+  readonly remedy: string
 }
 
 /** Everything that running a kernel can fail with. */
@@ -56,9 +67,9 @@ const detailOf = (thrown: unknown): string =>
   (thrown instanceof Error ? thrown.message : String(thrown)).replaceAll(/\s*\n\s*/g, " ").trim()
 
 /** Turns what a kernel threw into a {@link BackendError}. */
-export const toBackendError = (kernel: string, engine: string) => (thrown: unknown): BackendError => {
+export const toBackendError = (kernel: string, engine: string, batch?: KernelBatch) => (thrown: unknown): BackendError => {
   const detail = detailOf(thrown)
   return exhausted.test(detail) || trapped(thrown)
-    ? new OutOfMemoryError({ kernel, engine, detail, remedy })
+    ? new OutOfMemoryError({ kernel, engine, detail, remedy, ...batch })
     : new KernelError({ kernel, engine, detail, cause: thrown })
 }

@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect } from "effect"
 import { registerGradients } from "../../engine/index.mjs"
-import { type BackendError, EngineUnavailableError, toBackendError } from "./errors.ts"
+import { type BackendError, EngineUnavailableError, type KernelBatch, toBackendError } from "./errors.ts"
 
 /** The engines, best first. */
 export const engines = ["tensorflow", "wasm", "cpu"] as const
@@ -22,8 +22,9 @@ export interface BackendFields {
   readonly description: string
   /**
    * Runs synchronous tensor work under a name. All tensors that it makes are released, except those that it returns.
+   * `batch` is what an `OutOfMemoryError` says it was too much for.
    */
-  readonly kernel: <A>(name: string, run: () => A) => Effect.Effect<A, BackendError>
+  readonly kernel: <A>(name: string, run: () => A, batch?: KernelBatch) => Effect.Effect<A, BackendError>
   /** How many tensors are alive in this process. */
   readonly live: Effect.Effect<number>
 }
@@ -57,13 +58,13 @@ export const makeBackend = (engine: Engine, description: string): Effect.Effect<
     return {
       engine,
       description,
-      kernel: (name, run) =>
+      kernel: (name, run, batch) =>
         Effect.try({
           try: () => {
             current(engine)
             return tidy(run)
           },
-          catch: toBackendError(name, engine)
+          catch: toBackendError(name, engine, batch)
         }),
       live: Effect.sync(() => tf.memory().numTensors)
     }
