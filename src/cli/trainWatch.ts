@@ -74,9 +74,6 @@ export const trainWatch = Effect.fnUntraced(function*<E, R>(run: RunConfig.RunCo
   return { every: Math.min(run.log.every, total), write, report: reportWindow, heldOut, loggedHeldOut, sync: log === undefined ? Effect.void : log.sync }
 })
 
-/** What {@link trainWatch} gives. */
-export type TrainWatch = Effect.Success<ReturnType<typeof trainWatch>>
-
 /** Tells nobody: for the processes of a group that only help. */
 export const silentWatch = {
   every: Number.MAX_SAFE_INTEGER,
