@@ -15,7 +15,7 @@ import { inferKilled, partsOf } from "../../test/support/killing.ts"
 import { writePrompts, writeTinyCheckpoint } from "../../test/support/tinyCheckpoint.ts"
 
 const wanted = Number(process.argv[2] ?? 50)
-const [files, rows, rowGroup] = [4, 2500, 100]
+const [files, rows, rowGroup] = [4, 1000, 20]
 const folder = mkdtempSync(join(tmpdir(), "elf-kills-"))
 const say = (line: string) => process.stdout.write(`${line}\n`)
 const uniform = (index: number): number => keyed(20_261_124).uniform({ purpose: "kill", index }, 1)[0]!
@@ -26,7 +26,7 @@ const leftovers = (output: string): number => readdirSync(output, { recursive: t
 try {
   const checkpoint = await Effect.runPromise(writeTinyCheckpoint(folder))
   for (let i = 0; i < files; i++) await Effect.runPromise(writePrompts(join(folder, "in", `${i}.parquet`), rows, rowGroup, i * rows))
-  const infer = (output: string) => ["--checkpoint", checkpoint, "--input", join(folder, "in"), "--column", "prompt", "--output", join(folder, output), "--steps", "6"]
+  const infer = (output: string) => ["--checkpoint", checkpoint, "--input", join(folder, "in"), "--column", "prompt", "--output", join(folder, output), "--steps", "4"]
   const whole = await inferKilled(infer("whole"), 1e8)
   if (whole.code !== 0) throw new Error(whole.stderr)
   let [kills, early, starts] = [0, 0, 0]
@@ -35,7 +35,7 @@ try {
     const { code, finished: some, killed, stderr } = await inferKilled(infer("killed"), kills < wanted ? 1500 * uniform(starts) : 1e8)
     finished.push(...some)
     if (killed) {
-      kills++
+      if (++kills % 10 === 0) say(`${kills} kills, ${new Set(finished).size} parts`)
       if (some.length === 0) early++
     } else if (code !== 0) throw new Error(stderr)
     else ended = true

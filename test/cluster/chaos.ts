@@ -42,7 +42,7 @@ const frozenFor = 1500
 /** Long enough for a blow to arrive. */
 const blowTakes = 100
 
-/** Starts `size` runners; every one that dies is replaced. `isPublished` tells whether a part is in place. */
+/** Starts `size` runners; every one that dies is replaced. `isPublished` tells whether a part is in place and in the manifest. */
 export const startPool = (size: number, start: () => RunnerProcess, isPublished: (part: string) => boolean): Pool => {
   const runners = Array.from({ length: size }, start)
   const alive = () => runners.filter((runner) => runner.isAlive())
@@ -64,7 +64,7 @@ export const startPool = (size: number, start: () => RunnerProcess, isPublished:
       const at = Date.now()
       runner.child.kill(blow)
       if (blow !== "SIGSTOP") runners.push(start())
-      await sleep(blowTakes)
+      await (blow === "SIGKILL" ? runner.ended : sleep(blowTakes))
       // A unit that was published in the moment of the blow is not begun again, only looked at.
       if (isPublished(part)) {
         if (blow === "SIGSTOP") runner.child.kill("SIGCONT")

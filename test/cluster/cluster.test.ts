@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { elf } from "../cli/process.ts"
 import { type Blow, startPool, type Struck } from "./chaos.ts"
@@ -24,7 +23,7 @@ describe.runIf(requirePostgres())("elf infer --cluster, three processes", () => 
       const alone = yield* Effect.promise(() => elf(answer("alone")))
       assert.strictEqual(alone.code, 0, alone.stderr)
       const pool = yield* Effect.acquireRelease(
-        Effect.sync(() => startPool(3, () => startRunner(answer("shared", "--cluster", url)), (part) => existsSync(join(folder, "shared", part)))),
+        Effect.sync(() => startPool(3, () => startRunner(answer("shared", "--cluster", url)), (part) => manifestLines(join(folder, "shared")).includes(part))),
         ({ stopAll }) => Effect.sync(stopAll)
       )
       const struck: Array<Struck> = []
