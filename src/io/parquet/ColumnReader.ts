@@ -79,17 +79,22 @@ export async function* readPieces(opened: Opened, group: number, path: ReadonlyA
   require(found === rows, `${found} values were found where ${rows} rows are promised`)
 }
 
+/** The next piece that has rows; empty at the end. */
+const nextPiece = async (column: AsyncGenerator<DecodedArray>): Promise<DecodedArray> => {
+  for (let next = await column.next(); next.done !== true; next = await column.next()) {
+    if (next.value.length > 0) return next.value
+  }
+  return []
+}
+
 /** Columns that go forward together: each array holds the same rows of its column. */
 export async function* alongside(columns: ReadonlyArray<AsyncGenerator<DecodedArray>>): AsyncGenerator<ReadonlyArray<DecodedArray>> {
   const held: Array<DecodedArray> = columns.map(() => [])
   try {
     while (true) {
       for (const [i, column] of columns.entries()) {
-        while (held[i]!.length === 0) {
-          const next = await column.next()
-          if (next.done === true) return
-          held[i] = next.value
-        }
+        if (held[i]!.length === 0) held[i] = await nextPiece(column)
+        if (held[i]!.length === 0) return
       }
       const count = Math.min(...held.map(({ length }) => length))
       yield held.map((values) => values.length === count ? values : values.slice(0, count))

@@ -6,7 +6,7 @@
 import { Effect, type Layer, Option, type Scope } from "effect"
 import { join } from "node:path"
 import { attempt, type DiskError } from "../../io/Disk.ts"
-import { type Checkpoint, Parquet, PartManifest, type RunConfig } from "../../io/index.ts"
+import { type Checkpoint, type Parquet, PartManifest, type RunConfig } from "../../io/index.ts"
 import type { Backend } from "../../model/Backend.ts"
 import type { EmbedError } from "../../model/Encoder.ts"
 import type { TokenizeError } from "../../model/Tokenizer.ts"
