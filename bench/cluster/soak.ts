@@ -2,7 +2,7 @@
  * `elf infer --cluster` under attack: three processes on a real PostgreSQL, struck at random again and again (most blows are
  * SIGKILL), the database restarted in between as if it had crashed; then the parts are compared with a single process's.
  *
- *     npm run bench:cluster [-- --blows 20 --concurrency 1 --row-groups 400 --steps 20]
+ *     npm run bench:cluster [-- --blows 20 --concurrency 1 --row-groups 400 --steps 60]
  */
 import { Effect } from "effect"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -17,7 +17,7 @@ import { partsOf } from "../../test/support/killing.ts"
 import { writePrompts, writeTinyCheckpoint } from "../../test/support/tinyCheckpoint.ts"
 
 const { values } = parseArgs({
-  options: { blows: { type: "string", default: "20" }, concurrency: { type: "string", default: "1" }, "row-groups": { type: "string", default: "400" }, steps: { type: "string", default: "20" } }
+  options: { blows: { type: "string", default: "20" }, concurrency: { type: "string", default: "1" }, "row-groups": { type: "string", default: "400" }, steps: { type: "string", default: "60" } }
 })
 const [blows, rowGroups] = [Number(values.blows), Number(values["row-groups"])]
 const rowsPerGroup = 8
