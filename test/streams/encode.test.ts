@@ -29,6 +29,7 @@ const counted = () => {
       decode: () => Effect.die("nothing is decoded"),
       encodeBatch: (texts) => Effect.succeed(texts.map((text) => Int32Array.from(text, (letter) => letter.codePointAt(0)!))),
       vocabularySize: 32_000,
+      digest: "letters",
       padId: 0,
       endOfSequenceId: 1
     }))
