@@ -5,6 +5,7 @@ import { Clock, Duration, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { ClusterSummary, JobProgress, JobStatus, RunnerOptions } from "../cluster/index.ts"
 import type * as Inference from "../run/inference/index.ts"
+import { withCollecting } from "./garbage.ts"
 import { printEvent } from "./inferWatch.ts"
 import { json, requireOption } from "./options.ts"
 import { print, printResult } from "./print.ts"
@@ -90,7 +91,7 @@ const summaryLines = (summary: ClusterSummary, output: string): ReadonlyArray<st
 export const inferHere = Effect.fnUntraced(function*(inference: Inference.Inference, choice: ClusterChoice, asJson: boolean) {
   const { inferOnCluster } = yield* loadCluster
   const { output } = inference.request
-  const summary = yield* inferOnCluster(inference, runnerOptions(choice), { tell: unitWatch(asJson), progress: yield* jobWatch(asJson) })
+  const summary = yield* inferOnCluster(inference, runnerOptions(choice), { tell: yield* withCollecting(unitWatch(asJson)), progress: yield* jobWatch(asJson) })
   yield* asJson ? printEvent("summary", { ...summary, output }) : Effect.forEach(summaryLines(summary, output), print, { discard: true })
 })
 

@@ -2,8 +2,9 @@
  * What `elf infer` shows as it goes: a line every two seconds for people, every event as a JSON line for programs.
  */
 import { Clock, Effect } from "effect"
-import type { InferenceEvent, Tell } from "../run/inference/events.ts"
+import type { InferenceEvent } from "../run/inference/events.ts"
 import type { Share } from "../run/inference/run.ts"
+import { withCollecting } from "./garbage.ts"
 import { print } from "./print.ts"
 import { duration, rateSince, readable, report } from "./progress.ts"
 
@@ -102,7 +103,7 @@ export const inferWatch = Effect.fnUntraced(function*(share: Share, json: boolea
   const counter = makeCounter(share, started)
   const show = (at: Progress) => json ? printEvent("progress", at) : report(progressLine(at))
   let shown = started
-  const tell: Tell = (event) =>
+  const tell = yield* withCollecting((event) =>
     Effect.gen(function*() {
       counter.count(event)
       const now = yield* Clock.currentTimeMillis
@@ -110,6 +111,6 @@ export const inferWatch = Effect.fnUntraced(function*(share: Share, json: boolea
       if (now - shown < interval) return
       shown = now
       yield* show(counter.at(now))
-    })
+    }))
   return { tell, last: Effect.flatMap(Clock.currentTimeMillis, (now) => show(counter.at(now))) }
 })

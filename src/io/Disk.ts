@@ -14,6 +14,8 @@ import * as fs from "node:fs/promises"
 export interface DiskFile {
   /** Size in bytes at the time of opening. */
   readonly size: number
+  /** When it was last changed before it was opened, milliseconds since 1970. */
+  readonly modified: number
   /** Reads up to `into.length` bytes from `position`; resolves to the number of bytes read, 0 at the end. */
   readonly read: (into: Uint8Array, position: number) => Promise<number>
   /** Writes all of `bytes` at the current end. */
@@ -55,6 +57,7 @@ const wrap = async (handle: fs.FileHandle): Promise<DiskFile> => {
   const stat = await handle.stat()
   return {
     size: stat.size,
+    modified: stat.mtimeMs,
     read: async (into, position) => (await handle.read(into, 0, into.length, position)).bytesRead,
     append: (bytes) => appendAll(handle, bytes),
     sync: () => handle.sync(),

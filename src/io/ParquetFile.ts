@@ -11,7 +11,8 @@ import type { DecodedArray, FileMetaData, SchemaTree } from "hyparquet"
 import { createHash } from "node:crypto"
 import { type ColumnInfo, columnsOf, requireColumn } from "./parquetColumns.ts"
 import { joinArrays } from "./parquet/arrays.ts"
-import { type Opened, readPieces } from "./parquet/ColumnReader.ts"
+import { chunkPages, type Opened } from "./parquet/chunkPages.ts"
+import { alongside, readPieces } from "./parquet/ColumnReader.ts"
 import { Damage } from "./parquet/Damage.ts"
 import { checkFooter,  metadataBytes, parseFooter, PlacedDamage, trailerBytes } from "./parquet/footer.ts"
 import { fromSourceError, ParquetError, type Place } from "./ParquetError.ts"
@@ -42,6 +43,8 @@ export interface ParquetFile {
   /** Path or URL, as it was given. */
   readonly path: string
   readonly bytes: number
+  /** Another one after every change that the disk or the server lets know of; empty where it says nothing. */
+  readonly version: string
   readonly rows: number
   readonly rowGroups: ReadonlyArray<RowGroup>
   /** The columns at the top level, in the file's order. */
@@ -59,6 +62,15 @@ export interface ParquetFile {
   readonly readColumn: (group: RowGroup, column: ColumnInfo) => Effect.Effect<DecodedArray, ParquetError>
   /** The same in pieces, in order: memory holds a few pages of the column instead of all of it. */
   readonly readPieces: (group: RowGroup, column: ColumnInfo) => Stream.Stream<DecodedArray, ParquetError>
+  /** Several columns (at least one) side by side, in pieces: each array holds the same rows of its column. */
+  readonly readAlongside: (group: RowGroup, columns: ReadonlyArray<ColumnInfo>) => Stream.Stream<ReadonlyArray<DecodedArray>, ParquetError>
+  /**
+   * The pages of one of {@link chunks} with their headers, as they are stored; sizes, counts and checksums were checked. Each
+   * is valid until the next one is asked for.
+   */
+  readonly storedPages: (group: RowGroup, chunk: number) => Stream.Stream<Uint8Array<ArrayBuffer>, ParquetError>
+  /** The footer's bytes, without their length. */
+  readonly footer: Effect.Effect<Uint8Array<ArrayBuffer>, ParquetError>
 }
 
 const magic = "PAR1"
@@ -74,6 +86,7 @@ const remedies: Readonly<Record<Damage["reason"], string>> = {
 
 /** Anything that reading throws, as an error that names the place. */
 const explain = (file: string, place: Place = {}) => (cause: unknown): ParquetError => {
+  if (cause instanceof ParquetError) return cause
   if (cause instanceof SourceError) return fromSourceError(file, place)(cause)
   const { message: detail, reason } = cause instanceof Damage ? cause : new Damage(`the data cannot be decoded (${String(cause)})`)
   const known = cause instanceof PlacedDamage ? cause.place : place
@@ -104,9 +117,11 @@ const readFooter = async (path: string, source: ByteSource): Promise<FileMetaDat
 
 const headBytes = 1 << 16
 
+const footerOf = (source: ByteSource, footer: number) => source.read(Math.max(0, source.size - footer - trailerBytes), source.size)
+
 const contentKeyOf = async (source: ByteSource, footer: number): Promise<string> => {
   const head = await source.read(0, Math.min(headBytes, source.size))
-  const tail = await source.read(Math.max(0, source.size - footer - trailerBytes), source.size)
+  const tail = await footerOf(source, footer)
   return createHash("sha256").update(`${source.size}\n`).update(head).update(tail).digest("hex")
 }
 
@@ -135,11 +150,22 @@ const readWhole = async (opened: Opened, group: RowGroup, column: ColumnInfo): P
   return joinArrays(pieces)
 }
 
+/** The pieces of a column; what they throw names it. */
+async function* explained(pieces: AsyncGenerator<DecodedArray>, explain: (cause: unknown) => ParquetError): AsyncGenerator<DecodedArray> {
+  try {
+    yield* pieces
+  } catch (cause) {
+    throw explain(cause)
+  }
+}
+
 const fileOf = (path: string, source: ByteSource, opened: Opened): ParquetFile => {
   const { metadata, schema } = opened
   const rowGroups = rowGroupsOf(metadata)
   const columns = columnsOf(schema.root)
   const placeOf = (group: RowGroup, column: ColumnInfo): Place => ({ rowGroup: group.index, column: column.name })
+  const piecesOf = (group: RowGroup, column: ColumnInfo) =>
+    explained(readPieces(opened, group.index, column.path, group.rows), explain(path, placeOf(group, column)))
   return {
     path,
     metadata,
@@ -147,6 +173,7 @@ const fileOf = (path: string, source: ByteSource, opened: Opened): ParquetFile =
     columns,
     tree: schema.root,
     bytes: source.size,
+    version: source.version,
     rows: rowGroups.reduce((sum, group) => sum + group.rows, 0),
     contentKey: Effect.tryPromise({ try: () => contentKeyOf(source, metadata.metadata_length), catch: explain(path) }),
     column: (name) => requireColumn({ path, columns, tree: schema.root }, name),
@@ -154,7 +181,16 @@ const fileOf = (path: string, source: ByteSource, opened: Opened): ParquetFile =
     readColumn: (group, column) =>
       Effect.tryPromise({ try: () => readWhole(opened, group, column), catch: explain(path, placeOf(group, column)) }),
     readPieces: (group, column) =>
-      Stream.fromAsyncIterable(readPieces(opened, group.index, column.path, group.rows), explain(path, placeOf(group, column)))
+      Stream.fromAsyncIterable(piecesOf(group, column), explain(path)),
+    readAlongside: (group, all) => Stream.fromAsyncIterable(alongside(all.map((column) => piecesOf(group, column))), explain(path)),
+    storedPages: (group, chunk) => {
+      const column = metadata.row_groups[group.index]!.columns[chunk]!.meta_data!.path_in_schema.join(".")
+      return Stream.fromAsyncIterable(chunkPages(opened, group.index, chunk, ({ bytes }) => bytes), explain(path, { rowGroup: group.index, column }))
+    },
+    footer: Effect.map(
+      Effect.tryPromise({ try: () => footerOf(source, metadata.metadata_length), catch: explain(path) }),
+      (bytes) => bytes.subarray(0, -trailerBytes)
+    )
   }
 }
 
@@ -171,3 +207,7 @@ export const open = (path: string): Effect.Effect<ParquetFile, ParquetError, Sco
       try: () => inspect(path, source),
       catch: (cause) => cause instanceof ParquetError ? cause : explain(path)(cause)
     }))
+
+/** {@link ParquetFile.version}, without looking into the file. */
+export const versionOf = (path: string): Effect.Effect<string, ParquetError> =>
+  Effect.scoped(Effect.map(Effect.mapError(openSource(path), fromSourceError(path)), ({ version }) => version))

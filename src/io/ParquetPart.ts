@@ -12,15 +12,12 @@ import type { ColumnMetaData, KeyValue } from "hyparquet"
 import { createHash, type Hash } from "node:crypto"
 import { arrowSchemaKey, extendArrowSchema } from "./arrowSchema.ts"
 import { type AtomicFile, writeAtomically } from "./atomicFile.ts"
-import type { DiskFile } from "./Disk.ts"
 import type { Codec } from "./parquetCodecs.ts"
 import { fromDiskError, ParquetError } from "./ParquetError.ts"
 import type { ParquetFile, RowGroup } from "./ParquetFile.ts"
-import { type CarriedColumns, footer, footerBytes, keyValuesOf, magic } from "./parquetFooter.ts"
-import { pagesOf } from "./parquetPages.ts"
+import { type CarriedColumns, type ChunkPlace, footer, keyValuesOf, magic } from "./parquetFooter.ts"
 import { encodeRun, joinRuns, type Run } from "./parquetRuns.ts"
 import { type Column, type ColumnType, elementsOf, type Fields, misfit, parseType } from "./parquetTypes.ts"
-import { openFile } from "./readRange.ts"
 import { readStruct } from "./thrift.ts"
 
 /** Columns of one row group of another file. */
@@ -31,9 +28,9 @@ export interface Carried {
   readonly columns: ReadonlyArray<string>
 }
 
-/** The chunks of a top-level column in one row group. */
-const chunksOf = ({ metadata }: ParquetFile, group: RowGroup, column: string): ReadonlyArray<ColumnMetaData> =>
-  metadata.row_groups[group.index]!.columns.flatMap(({ meta_data }) => meta_data?.path_in_schema[0] === column ? [meta_data] : [])
+/** The chunks of a top-level column in one row group, by their numbers. */
+const chunksOf = ({ metadata }: ParquetFile, group: RowGroup, column: string): ReadonlyArray<number> =>
+  metadata.row_groups[group.index]!.columns.flatMap(({ meta_data }, index) => meta_data?.path_in_schema[0] === column ? [index] : [])
 
 /** What a part consists of, besides its rows. */
 export interface PartOptions {
@@ -53,6 +50,8 @@ export interface WrittenPart {
   readonly bytes: number
   /** Of the whole file, hexadecimal. */
   readonly sha256: string
+  /** Of the bytes of each carried column, by name. */
+  readonly columns: ReadonlyMap<string, string>
 }
 
 const refuse = (path: string, detail: string, remedy: string, row?: number, column?: string) =>
@@ -71,26 +70,33 @@ const hashing = (file: AtomicFile, hash: Hash): AtomicFile => ({
   append: (bytes) => Effect.andThen(Effect.sync(() => void hash.update(bytes)), file.append(bytes))
 })
 
-/** Copies one chunk; says where it begins now. */
-const copyChunk = (file: AtomicFile, source: DiskFile, { file: { path }, group }: Carried, chunk: ColumnMetaData) =>
+/** Copies one chunk; says where it is now. */
+const copyChunk = (file: AtomicFile, hash: Hash, { file: source, group }: Carried, chunk: number) =>
   Effect.suspend(() => {
     const start = file.written()
-    return Effect.as(Stream.runForEach(pagesOf(source, { path, rowGroup: group.index }, chunk), ({ bytes }) => file.append(bytes)), start)
+    const copy = Stream.runForEach(source.storedPages(group, chunk), (bytes) => {
+      hash.update(bytes)
+      return file.append(bytes)
+    })
+    return Effect.map(copy, (): ChunkPlace => ({ start, bytes: file.written() - start }))
   })
 
 const damagedFooter = (path: string) => (cause: unknown) =>
   new ParquetError({ file: path, reason: "corrupt", detail: `the footer cannot be read (${String(cause)})`, remedy: "fetch or write the file again" })
 
-const copyColumns = (file: AtomicFile, carried: Carried) =>
-  Effect.scoped(Effect.gen(function*() {
-    const { columns, file: { path }, group } = carried
-    const source = yield* openFile(path)
-    const chunks = columns.flatMap((column) => chunksOf(carried.file, group, column))
-    const starts = yield* Effect.forEach(chunks, (chunk) => copyChunk(file, source, carried, chunk))
-    const bytes = yield* footerBytes(source, path)
-    const footer = yield* Effect.try({ try: () => readStruct(bytes), catch: damagedFooter(path) })
-    return { footer, rowGroup: group.index, columns, starts } satisfies CarriedColumns
-  }))
+const copyColumns = Effect.fnUntraced(function*(file: AtomicFile, carried: Carried) {
+  const { columns, file: source, group } = carried
+  const places: Array<ChunkPlace> = []
+  const digests = new Map<string, string>()
+  for (const column of columns) {
+    const hash = createHash("sha256")
+    for (const chunk of chunksOf(source, group, column)) places.push(yield* copyChunk(file, hash, carried, chunk))
+    digests.set(column, hash.digest("hex"))
+  }
+  const bytes = yield* source.footer
+  const footer = yield* Effect.try({ try: () => readStruct(bytes), catch: damagedFooter(source.path) })
+  return { digests, columns: { footer, rowGroup: group.index, columns, places } satisfies CarriedColumns }
+})
 
 /** Gathers the runs of the added columns: the first one's go to the disk at once. */
 class AddedColumns {
@@ -181,8 +187,8 @@ const writeBody = Effect.fnUntraced(function*<E, R>(
   const chunks = yield* added.finish
   const carried = options.carried === undefined ? undefined : yield* copyColumns(file, options.carried)
   const written = { chunks, schema: columns.map(elementsOf), rows: added.rows }
-  yield* file.append(footer(carried, written, keyValues(carried, columns, options.metadata)))
-  return added.rows
+  yield* file.append(footer(carried?.columns, written, keyValues(carried?.columns, columns, options.metadata)))
+  return { rows: added.rows, columns: carried?.digests ?? new Map<string, string>() }
 })
 
 /**
@@ -199,18 +205,22 @@ export const writePart = <E, R>(
   return writeAtomically(path, explain, (file) =>
     Effect.map(
       Effect.catchTag(writeBody(path, rows, options, hashing(file, hash)), "DiskError", (error) => Effect.fail(explain(error as never))),
-      (count) => ({ path, rows: count, bytes: file.written(), sha256: hash.digest("hex") })
+      ({ columns, rows: count }) => ({ path, rows: count, columns, bytes: file.written(), sha256: hash.digest("hex") })
     )) as Effect.Effect<WrittenPart, E | ParquetError, R>
 }
 
-/** The sha256 of the bytes of some columns in one row group, hexadecimal: changes when any of their values does. */
-export const digestColumns = ({ columns, file, group }: Carried): Effect.Effect<string, ParquetError> =>
-  Effect.scoped(Effect.gen(function*() {
-    const hash = createHash("sha256")
-    const source = yield* Effect.mapError(openFile(file.path), fromDiskError(file.path))
-    for (const chunk of columns.flatMap((column) => chunksOf(file, group, column))) {
-      yield* Stream.runForEach(pagesOf(source, { path: file.path, rowGroup: group.index }, chunk), ({ bytes }) =>
-        Effect.sync(() => void hash.update(bytes)))
+/**
+ * The sha256 of the bytes of some columns in one row group, by name, hexadecimal: changes when any of their values does. Those
+ * in `known` are not read again.
+ */
+export const digestColumns = ({ columns, file, group }: Carried, known: ReadonlyMap<string, string> = new Map()): Effect.Effect<ReadonlyMap<string, string>, ParquetError> =>
+  Effect.gen(function*() {
+    const digests = new Map<string, string>()
+    for (const column of columns) {
+      const hash = createHash("sha256")
+      const read = Effect.forEach(chunksOf(file, group, column), (chunk) =>
+        Stream.runForEach(file.storedPages(group, chunk), (bytes) => Effect.sync(() => void hash.update(bytes))))
+      digests.set(column, known.get(column) ?? (yield* Effect.map(read, () => hash.digest("hex"))))
     }
-    return hash.digest("hex")
-  }))
+    return digests
+  })

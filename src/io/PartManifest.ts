@@ -35,8 +35,8 @@ export const PartRecord = Schema.Struct({
   sha256: Sha256,
   /** Of the input columns that it was made from; empty where there is no input. */
   inputSha256: Schema.String,
-  /** When the input file was last changed, milliseconds since 1970; 0 where there is none. */
-  inputModified: Schema.Finite,
+  /** What told that version of the input file from others; empty where there is none, or nothing does. */
+  inputVersion: Schema.String,
   seconds: Schema.Finite,
   /** The tensor engine. */
   engine: Schema.String,

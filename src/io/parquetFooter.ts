@@ -6,11 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
 import type { ColumnMetaData, KeyValue, SchemaElement } from "hyparquet"
 import { ByteWriter, ParquetWriter } from "hyparquet-writer"
-import type { DiskError, DiskFile } from "./Disk.ts"
-import { readRange } from "./readRange.ts"
 import { i32, i64, integerOf, readStruct, type Struct, structList, structsOf, textOf, type Thrift, withFields, writeStruct } from "./thrift.ts"
 
 /** Four bytes that begin and end every file. */
@@ -34,6 +31,12 @@ export interface AddedColumns {
   readonly rows: number
 }
 
+/** Where the bytes of a chunk begin, and how many they are. */
+export interface ChunkPlace {
+  readonly start: number
+  readonly bytes: number
+}
+
 /** Columns whose bytes were copied from another file. */
 export interface CarriedColumns {
   /** That file's footer. */
@@ -41,18 +44,9 @@ export interface CarriedColumns {
   readonly rowGroup: number
   /** Top-level names, in the order in which they are to stand. */
   readonly columns: ReadonlyArray<string>
-  /** Where the bytes of each of their chunks begin now. */
-  readonly starts: ReadonlyArray<number>
+  /** Where the bytes of each of their chunks are now. */
+  readonly places: ReadonlyArray<ChunkPlace>
 }
-
-/** The footer's bytes of an open file, which has been found to end in one. */
-export const footerBytes = (disk: DiskFile, path: string): Effect.Effect<Uint8Array<ArrayBuffer>, DiskError> =>
-  Effect.gen(function*() {
-    const end = Math.max(0, disk.size - tailLength)
-    const tail = yield* readRange(disk, path, end, disk.size)
-    const length = new DataView(tail.buffer).getUint32(0, true)
-    return yield* readRange(disk, path, Math.max(0, end - length), end)
-  })
 
 const addedFooter = ({ chunks, rows, schema }: AddedColumns): Struct => {
   const writer = new ByteWriter()
@@ -101,7 +95,7 @@ const topLevelName = (each: Struct): string => {
 }
 
 /** A chunk at its new place, without the indexes and filters that lie elsewhere in its file. */
-const moved = (each: Struct, start: number): Struct => {
+const moved = (each: Struct, { bytes, start }: ChunkPlace): Struct => {
   const metadata = metadataOf(each)
   const [data, dictionary] = [integerOf(metadata, column.dataPage), integerOf(metadata, column.dictionaryPage)]
   const by = BigInt(start) - (dictionary > 0n && dictionary < data ? dictionary : data)
@@ -112,6 +106,7 @@ const moved = (each: Struct, start: number): Struct => {
     [chunk.columnIndex]: undefined,
     [chunk.columnIndexLength]: undefined,
     [chunk.metadata]: withFields(metadata, {
+      [column.compressedSize]: i64(BigInt(bytes)),
       [column.dataPage]: i64(data + by),
       [column.indexPage]: undefined,
       [column.dictionaryPage]: dictionary > 0n ? i64(dictionary + by) : undefined,
@@ -140,14 +135,14 @@ const columnOrders = (carried: CarriedColumns | undefined, added: Struct): Thrif
   return structList([...carried.columns.flatMap((name) => byName.get(name) ?? []), ...structsOf(added, file.columnOrders)])
 }
 
-const carriedParts = ({ columns, footer, rowGroup: index, starts }: CarriedColumns) => {
+const carriedParts = ({ columns, footer, places, rowGroup: index }: CarriedColumns) => {
   const trees = treesOf(structsOf(footer, file.schema))
   const group = structsOf(footer, file.rowGroups)[index]!
   const chunks = columns.flatMap((name) => structsOf(group, rowGroup.columns).filter((each) => topLevelName(each) === name))
   return {
     root: structsOf(footer, file.schema)[0]!,
     elements: columns.flatMap((name) => trees.get(name)?.elements ?? []),
-    chunks: chunks.map((each, i) => moved(each, starts[i]!))
+    chunks: chunks.map((each, i) => moved(each, places[i]!))
   }
 }
 

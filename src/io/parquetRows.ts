@@ -50,12 +50,11 @@ const mistakes = new Set<ParquetError["reason"]>(["noFiles", "missingColumn", "w
 /** Whether an error is about the data, not about what was asked for. */
 export const isDamage = ({ reason }: ParquetError): boolean => !mistakes.has(reason)
 
-/** Pieces of all columns side by side: of one column page by page, of several the whole row group. */
-const piecesOf = (file: ParquetFile, group: RowGroup, columns: ReadonlyArray<ColumnInfo>, whole: boolean) => {
-  const [only, ...others] = columns
-  if (only !== undefined && others.length === 0 && !whole) return Stream.map(file.readPieces(group, only), (piece) => [piece])
-  return Stream.fromEffect(Effect.forEach(columns, (column) => file.readColumn(group, column)))
-}
+/** Pieces of all columns side by side: page by page, or the whole row group. */
+const piecesOf = (file: ParquetFile, group: RowGroup, columns: ReadonlyArray<ColumnInfo>, whole: boolean) =>
+  whole || columns.length === 0
+    ? Stream.fromEffect(Effect.forEach(columns, (column) => file.readColumn(group, column)))
+    : file.readAlongside(group, columns)
 
 const rowsOf = <A>(file: ParquetFile, group: RowGroup, firstRow: number, begin: number, values: ReadonlyArray<DecodedArray>, table: Table<A>) =>
   Effect.try({

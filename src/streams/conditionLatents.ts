@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { type EmbedError, Encoder, type EncoderRows } from "../model/Encoder.ts"
-import { rungOf, rungs } from "./lengthBuckets.ts"
+import { powerRuns, rungOf, rungs } from "./lengthBuckets.ts"
 import { allGiven, givenLength, type Template } from "./Template.ts"
 
 /** Every query sees the given tokens, and them only. `[P, P]` */
@@ -44,12 +44,14 @@ export const givenLatents = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Float32Array, EmbedError, Encoder> {
   const { embed, width } = yield* Encoder
   const latents = new Float32Array(templates.length * length * width)
-  for (const [positions, rows] of rungs(templates.map(givenLength), maximum)) {
-    const embedded = yield* embed(encoderRows(rows.map((row) => templates[row]!), positions, padId))
-    rows.forEach((row, i) => {
-      const from = i * positions * width
-      latents.set(embedded.subarray(from, from + givenLength(templates[row]!) * width), row * length * width)
-    })
+  for (const [positions, all] of rungs(templates.map(givenLength), maximum)) {
+    for (const rows of powerRuns(all)) {
+      const embedded = yield* embed(encoderRows(rows.map((row) => templates[row]!), positions, padId))
+      rows.forEach((row, i) => {
+        const from = i * positions * width
+        latents.set(embedded.subarray(from, from + givenLength(templates[row]!) * width), row * length * width)
+      })
+    }
   }
   return latents
 })

@@ -8,6 +8,7 @@ import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { conditionLatents, encodedPositions } from "./conditionLatents.ts"
 import { batchesOf, byLength } from "./lengthBuckets.ts"
 import type { Stage } from "./Stage.ts"
+import { idsOf, type TextOrIds } from "./tokenize.ts"
 import { byWindow } from "./windows.ts"
 
 /** How texts are encoded. */
@@ -23,10 +24,10 @@ export interface EncodeOptions {
 }
 
 /** A text and its latents. */
-export interface Encoded {
+export interface Encoded<P extends TextOrIds = string> {
   /** Position in the stream, from 0. */
   readonly index: number
-  readonly text: string
+  readonly text: P
   /** `[T, D]` for T tokens; `[D]` with `pool: "mean"`, zeros for a text without tokens. */
   readonly latents: Float32Array
   /** T, after the cut. */
@@ -43,17 +44,17 @@ const mean = (latents: Float32Array, width: number): Float32Array => {
 }
 
 /** Encodes a window of texts, in order; `seen` is told of each batch. `first` is the index of the first one. */
-export const encodeWindow = Effect.fnUntraced(function*(
-  texts: ReadonlyArray<string>,
+export const encodeWindow = Effect.fnUntraced(function*<P extends TextOrIds>(
+  texts: ReadonlyArray<P>,
   first: number,
   options: EncodeOptions,
-  seen: (encoded: ReadonlyArray<Encoded>) => Effect.Effect<void> = () => Effect.void
+  seen: (encoded: ReadonlyArray<Encoded<P>>) => Effect.Effect<void> = () => Effect.void
 ) {
   const tokenizer = yield* Tokenizer
   const { width } = yield* Encoder
   const { batchSize = 16, length, pool = "none" } = options
-  const ids = (yield* tokenizer.encodeBatch(texts)).map((all) => all.slice(0, length))
-  const out: Array<Encoded> = Array.from({ length: texts.length })
+  const ids = (yield* idsOf(texts)).map((all) => all.slice(0, length))
+  const out: Array<Encoded<P>> = Array.from({ length: texts.length })
   for (const positions of batchesOf(byLength(ids.map((tokens) => tokens.length)), batchSize)) {
     yield* Effect.yieldNow
     const longest = Math.max(1, ...positions.map((i) => ids[i]!.length))
@@ -77,12 +78,13 @@ export const encodeWindow = Effect.fnUntraced(function*(
 /**
  * Adds the normalised latents to each text. The text is all there is to see: no condition, no padding.
  *
- * **Details** Texts of like length go through the encoder together; a text's latents do not depend on the others.
+ * **Details** Texts of like length go through the encoder together; a text's latents do not depend on the others. With
+ * `encode<Int32Array>` texts are given as token ids.
  */
-export const encode = (options: EncodeOptions): Stage<string, Encoded, EmbedError | TokenizeError, Encoder | Tokenizer> => {
+export const encode = <P extends TextOrIds = string>(options: EncodeOptions): Stage<P, Encoded<P>, EmbedError | TokenizeError, Encoder | Tokenizer> => {
   const { batchSize = 16, length, window = batchSize } = options
   requireArgument(Number.isSafeInteger(length) && length >= 1, "encode.length", "an integer ≥ 1", length)
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "encode.batchSize", "an integer ≥ 1", batchSize)
   requireArgument(Number.isSafeInteger(window) && window >= 1, "encode.window", "an integer ≥ 1", window)
-  return byWindow(window, (texts: ReadonlyArray<string>, first) => encodeWindow(texts, first, options))
+  return byWindow(window, (texts: ReadonlyArray<P>, first) => encodeWindow(texts, first, options))
 }

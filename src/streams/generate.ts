@@ -13,22 +13,23 @@ import { trimAnswer } from "./decode.ts"
 import { type GenerateOptions, type GeneratePlan, generatePlan, lastTokens, textOf, type Written } from "./generatePlan.ts"
 import { batchesOf, byLength } from "./lengthBuckets.ts"
 import type { Stage } from "./Stage.ts"
+import { idsOf, type TextOrIds } from "./tokenize.ts"
 import { byWindow } from "./windows.ts"
 
 /** A prompt with a key of its own. */
-export interface KeyedPrompt {
-  readonly prompt: string
+export interface KeyedPrompt<P extends TextOrIds = string> {
+  readonly prompt: P
   /** The key of the row's draws: an integer in [0, 2^52). */
   readonly key: number
 }
 
 /** An answer and what it answers. */
-export interface Generated extends Written {
+export interface Generated<P extends TextOrIds = string> extends Written {
   /** Position in the stream, from 0. */
   readonly index: number
   /** The key of the row's draws: the prompt's own, or its index. */
   readonly key: number
-  readonly prompt: string
+  readonly prompt: P
   /** Tokens of the prompt that the network saw. */
   readonly promptTokens: number
   /** Positions that the encoder was given for them, padding included. */
@@ -61,25 +62,24 @@ const answerBatch = Effect.fnUntraced(function*(conditions: ReadonlyArray<Int32A
 })
 
 /** The beginning of each prompt that the network sees, as ids of its own: a view would keep the whole prompt alive. */
-const conditionsOf = Effect.fnUntraced(function*(prompts: ReadonlyArray<string>, plan: GeneratePlan) {
-  const tokenizer = yield* Tokenizer
+const conditionsOf = Effect.fnUntraced(function*(prompts: ReadonlyArray<TextOrIds>, plan: GeneratePlan) {
   const maximum = maximumCondition(plan, yield* Network)
-  return (yield* tokenizer.encodeBatch(prompts)).map((ids) => ids.slice(0, maximum))
+  return (yield* idsOf(prompts)).map((ids) => ids.slice(0, maximum))
 })
 
 /**
  * Answers a window of prompts, in order: those of like length go through the network together. `first` is the index of
  * the first one; `seen` is told of each batch.
  */
-export const answerWindow = Effect.fnUntraced(function*(
-  prompts: ReadonlyArray<KeyedPrompt>,
+export const answerWindow = Effect.fnUntraced(function*<P extends TextOrIds>(
+  prompts: ReadonlyArray<KeyedPrompt<P>>,
   first: number,
   plan: GeneratePlan,
-  seen: (answers: ReadonlyArray<Generated>) => Effect.Effect<void> = () => Effect.void
+  seen: (answers: ReadonlyArray<Generated<P>>) => Effect.Effect<void> = () => Effect.void
 ) {
   const { length } = (yield* Network).elf.config
   const conditions = yield* conditionsOf(prompts.map(({ prompt }) => prompt), plan)
-  const answers: Array<Generated> = Array.from({ length: prompts.length })
+  const answers: Array<Generated<P>> = Array.from({ length: prompts.length })
   for (const positions of batchesOf(byLength(conditions.map((ids) => ids.length)), plan.batchSize ?? 16)) {
     const written = yield* answerBatch(positions.map((i) => conditions[i]!), positions.map((i) => prompts[i]!.key), plan)
     positions.forEach((position, i) => {
@@ -97,19 +97,21 @@ export const answerWindow = Effect.fnUntraced(function*(
   return answers
 })
 
-const keyed = (row: string | KeyedPrompt, index: number): KeyedPrompt => typeof row === "string" ? { prompt: row, key: index } : row
+const keyed = <P extends TextOrIds>(row: P | KeyedPrompt<P>, index: number): KeyedPrompt<P> =>
+  typeof row === "string" || row instanceof Int32Array ? { prompt: row, key: index } : row as KeyedPrompt<P>
 
 /**
  * Answers each prompt: the prompt's latents are the condition, the rest of the sequence is sampled, and the answer ends
- * before EOS. A row's answer depends on its prompt and its key (for a bare text its index), not on its batch.
+ * before EOS. A row's answer depends on its prompt and its key (for a bare one its index), not on its batch. A prompt is a
+ * text, or with `generate<Int32Array>` its token ids.
  * @source `generation.py`, `generate_cond`
  */
-export const generate = (
+export const generate = <P extends TextOrIds = string>(
   options: GenerateOptions & Seeded
-): Stage<string | KeyedPrompt, Generated, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
+): Stage<P | KeyedPrompt<P>, Generated<P>, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
   const plan = generatePlan(options)
   const { batchSize = 16, window = batchSize } = options
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "generate.batchSize", "an integer ≥ 1", batchSize)
   requireArgument(Number.isSafeInteger(window) && window >= 1, "generate.window", "an integer ≥ 1", window)
-  return byWindow(window, (rows: ReadonlyArray<string | KeyedPrompt>, first) => answerWindow(rows.map((row, i) => keyed(row, first + i)), first, plan))
+  return byWindow(window, (rows: ReadonlyArray<P | KeyedPrompt<P>>, first) => answerWindow(rows.map((row, i) => keyed(row, first + i)), first, plan))
 }

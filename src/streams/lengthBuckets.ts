@@ -36,3 +36,18 @@ export const rungs = (lengths: ReadonlyArray<number>, maximum: number): Readonly
 /** `elements`, `size` at a time; the last batch may be smaller. */
 export const batchesOf = <A>(elements: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(elements.length / size) }, (_, i) => elements.slice(i * size, (i + 1) * size))
+
+/**
+ * `elements` in runs whose sizes are powers of two, the largest first: 11 as 8, 2 and 1.
+ *
+ * **Details** Tensor engines keep something for each shape that they meet: oneDNN, below libtensorflow, half a megabyte of
+ * compiled code for each matrix product. Few sizes are few shapes.
+ */
+export const powerRuns = <A>(elements: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  const runs: Array<ReadonlyArray<A>> = []
+  for (let from = 0; from < elements.length;) {
+    const size = 2 ** Math.floor(Math.log2(elements.length - from))
+    runs.push(elements.slice(from, from += size))
+  }
+  return runs
+}

@@ -17,6 +17,7 @@ import { batchesOf } from "./lengthBuckets.ts"
 import { selfCondition, type SelfConditionedBatch } from "./selfCondition.ts"
 import type { EmbeddedSequence, LabelledSequence } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
+import { idsOf, type TextOrIds } from "./tokenize.ts"
 import { byWindow } from "./windows.ts"
 
 /** At which noise a text is scored. */
@@ -28,16 +29,16 @@ export interface ScoreOptions extends Pick<CorruptionOptions, "timeDistribution"
 }
 
 /** A text with the keys of its draws, one for each. */
-export interface ScoredText {
-  readonly text: string
+export interface ScoredText<P extends TextOrIds = string> {
+  readonly text: P
   readonly keys: ReadonlyArray<number>
 }
 
 /** A text's score. */
-export interface Scored {
+export interface Scored<P extends TextOrIds = string> {
   /** Position in the stream, from 0. */
   readonly index: number
-  readonly text: string
+  readonly text: P
   /** Mean squared velocity error a token, over all draws. */
   readonly denoiserLoss: number
   /** Tokens of the text that were scored. */
@@ -77,7 +78,7 @@ const lossesOf = (rows: ReadonlyArray<EmbeddedSequence>, options: ScoreOptions &
   })
 
 /** The rows of a text: the same latents for each of its draws. */
-const embeddedRows = Effect.fnUntraced(function*(texts: ReadonlyArray<ScoredText>, ids: ReadonlyArray<Int32Array>, padId: number) {
+const embeddedRows = Effect.fnUntraced(function*(texts: ReadonlyArray<ScoredText<TextOrIds>>, ids: ReadonlyArray<Int32Array>, padId: number) {
   const { length, textWidth } = (yield* Network).elf.config
   const rows = ids.map((all) => rowOf(all, length, padId))
   const latents = yield* latentsOf(rows)
@@ -86,28 +87,28 @@ const embeddedRows = Effect.fnUntraced(function*(texts: ReadonlyArray<ScoredText
     keys.map((index): EmbeddedSequence => ({ ...rows[i]!, index, latents: latents.subarray(i * size, (i + 1) * size) })))
 })
 
-const scoreBatch = Effect.fnUntraced(function*(texts: ReadonlyArray<ScoredText>, first: number, options: ScoreOptions & Seeded) {
+const scoreBatch = Effect.fnUntraced(function*<P extends TextOrIds>(texts: ReadonlyArray<ScoredText<P>>, first: number, options: ScoreOptions & Seeded) {
   yield* Effect.yieldNow
   const tokenizer = yield* Tokenizer
-  const ids = yield* tokenizer.encodeBatch(texts.map(({ text }) => text))
+  const ids = yield* idsOf(texts.map(({ text }) => text))
   const rows = yield* embeddedRows(texts, ids, tokenizer.padId)
   const losses = yield* lossesOf(rows, options)
   let from = 0
-  return texts.map(({ keys, text }, i): Scored => {
+  return texts.map(({ keys, text }, i): Scored<P> => {
     const own = losses.subarray(from, from += keys.length)
     return { index: first + i, text, denoiserLoss: own.reduce((sum, loss) => sum + loss, 0) / keys.length, tokens: rows[from - 1]!.length }
   })
 })
 
 /** Scores a window of texts, in order; each has at least one key. `seen` is told of each batch. */
-export const scoreWindow = Effect.fnUntraced(function*(
-  texts: ReadonlyArray<ScoredText>,
+export const scoreWindow = Effect.fnUntraced(function*<P extends TextOrIds>(
+  texts: ReadonlyArray<ScoredText<P>>,
   first: number,
   options: ScoreOptions & Seeded,
-  seen: (scored: ReadonlyArray<Scored>) => Effect.Effect<void> = () => Effect.void
+  seen: (scored: ReadonlyArray<Scored<P>>) => Effect.Effect<void> = () => Effect.void
 ) {
   const { batchSize = 16, draws = 4 } = options
-  const out: Array<Scored> = []
+  const out: Array<Scored<P>> = []
   for (const batch of batchesOf(texts, Math.max(1, Math.floor(batchSize / draws)))) {
     const scored = yield* scoreBatch(batch, first + out.length, options)
     out.push(...scored)
@@ -122,10 +123,10 @@ export const scoreWindow = Effect.fnUntraced(function*(
  * **Details** Draws: purposes "time" and "denoiserNoise", index `draws` × index of the text + number of the draw. The
  * network makes no first prediction and there is no guidance, so a loss depends on the text and its draws alone.
  */
-export const score = (options: ScoreOptions & Seeded): Stage<string, Scored, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
+export const score = <P extends TextOrIds = string>(options: ScoreOptions & Seeded): Stage<P, Scored<P>, EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> => {
   const { batchSize = 16, draws = 4 } = options
   requireArgument(Number.isSafeInteger(draws) && draws >= 1, "score.draws", "an integer ≥ 1", draws)
   requireArgument(Number.isSafeInteger(batchSize) && batchSize >= 1, "score.batchSize", "an integer ≥ 1", batchSize)
-  const keyed = (text: string, index: number): ScoredText => ({ text, keys: Array.from({ length: draws }, (_, draw) => index * draws + draw) })
-  return byWindow(batchSize, (texts: ReadonlyArray<string>, first) => scoreWindow(texts.map((text, i) => keyed(text, first + i)), first, options))
+  const keyed = (text: P, index: number): ScoredText<P> => ({ text, keys: Array.from({ length: draws }, (_, draw) => index * draws + draw) })
+  return byWindow(batchSize, (texts: ReadonlyArray<P>, first) => scoreWindow(texts.map((text, i) => keyed(text, first + i)), first, options))
 }

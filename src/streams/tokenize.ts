@@ -7,6 +7,9 @@ import { Effect, Stream } from "effect"
 import { TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import type { Stage } from "./Stage.ts"
 
+/** A text, or its token ids, which skip the tokenizer. */
+export type TextOrIds = string | Int32Array
+
 /** A condition and what follows from it, as texts. */
 export interface TextPair {
   readonly condition: string
@@ -68,3 +71,9 @@ export const tokenizePairs: Stage<TextPair, TokenPair, TokenizeError, Tokenizer>
         [row + pairs.length, pairs.map((_, i) => ({ condition: ids[2 * i]!, target: ids[2 * i + 1]! }))] as const
     )
 )
+
+/** The ids of each row, in order: texts are encoded together, ids are as they are. */
+export const idsOf = Effect.fnUntraced(function*(rows: ReadonlyArray<TextOrIds>) {
+  const encoded = (yield* encodeRows(rows.filter((row) => typeof row === "string"), 0, 1)).values()
+  return rows.map((row) => typeof row === "string" ? encoded.next().value! : row)
+})

@@ -8,8 +8,8 @@ export type Blow = "SIGKILL" | "SIGINT" | "SIGSTOP"
 export interface Struck {
   readonly blow: Blow
   readonly part: string
-  /** When another runner began the same unit, milliseconds after the blow. */
-  readonly takenOverAfter: number
+  /** When another runner began the same unit, milliseconds after the blow; undefined where its part was in place just before. */
+  readonly takenOverAfter: number | undefined
   /** Whether this process itself stood still meanwhile, so that the time says nothing. */
   readonly stalled: boolean
 }
@@ -39,8 +39,11 @@ export interface Pool {
 /** A frozen runner is woken this long after its unit was taken over. */
 const frozenFor = 1500
 
-/** Starts `size` runners; every one that dies is replaced. */
-export const startPool = (size: number, start: () => RunnerProcess): Pool => {
+/** Long enough for a blow to arrive. */
+const blowTakes = 100
+
+/** Starts `size` runners; every one that dies is replaced. `isPublished` tells whether a part is in place and in the manifest. */
+export const startPool = (size: number, start: () => RunnerProcess, isPublished: (part: string) => boolean): Pool => {
   const runners = Array.from({ length: size }, start)
   const alive = () => runners.filter((runner) => runner.isAlive())
   const isOver = () => runners.some(({ events }) => events.some(({ event }) => event === "summary"))
@@ -61,7 +64,12 @@ export const startPool = (size: number, start: () => RunnerProcess): Pool => {
       const at = Date.now()
       runner.child.kill(blow)
       if (blow !== "SIGSTOP") runners.push(start())
+      await (blow === "SIGKILL" ? runner.ended : sleep(blowTakes))
       // A unit that was published in the moment of the blow is not begun again, only looked at.
+      if (isPublished(part)) {
+        if (blow === "SIGSTOP") runner.child.kill("SIGCONT")
+        return { blow, part, takenOverAfter: undefined, stalled: false }
+      }
       const { found, stalled } = await until(() => takeOver(runner, part, at) ?? (isOver() ? -1 : undefined), 120_000, `another runner to take over ${part}`)
       if (blow === "SIGSTOP") {
         await sleep(frozenFor)

@@ -73,11 +73,11 @@ const ready = (child: ChildProcess): Promise<void> =>
     child.on("close", (code) => reject(new Error(`postgres ended with ${code}: ${said}`)))
   })
 
-/** Stops at once (SIGINT: fast shutdown); SIGQUIT if that takes longer than 5 s. */
-const stop = async (child: ChildProcess): Promise<void> => {
+/** Stops at once (SIGINT: fast shutdown, SIGQUIT: as if it crashed); SIGQUIT if that takes longer than 5 s. */
+const stop = async (child: ChildProcess, signal: "SIGINT" | "SIGQUIT" = "SIGINT"): Promise<void> => {
   if (child.exitCode !== null) return
   const closed = once(child, "close")
-  child.kill("SIGINT")
+  child.kill(signal)
   await Promise.race([closed, sleep(5000).then(() => child.kill("SIGQUIT"))])
   await closed
 }
@@ -85,6 +85,8 @@ const stop = async (child: ChildProcess): Promise<void> => {
 export interface Postgres {
   /** `postgres://elf@127.0.0.1:port/postgres` */
   readonly url: string
+  /** Stops the server as a crash would, and starts it again after `millis`. */
+  readonly restart: (millis: number) => Promise<void>
 }
 
 const serve = async (data: string, port: number): Promise<ChildProcess> => {
@@ -116,6 +118,11 @@ export const postgres = Effect.gen(function*() {
   )
   return {
     url: `postgres://elf@127.0.0.1:${port}/postgres`,
+    restart: async (millis) => {
+      await stop(server!, "SIGQUIT")
+      await sleep(millis)
+      server = await serve(data, port)
+    }
   } satisfies Postgres
 })
 

@@ -16,7 +16,7 @@ export interface RunnerEvent {
 export interface RunnerProcess {
   readonly child: ChildProcess
   readonly events: ReadonlyArray<RunnerEvent>
-  /** The part of the unit in hand. */
+  /** The part of a unit in hand. */
   readonly inHand: () => string | undefined
   /** The last line of standard output as JSON. */
   readonly summary: () => Record<string, unknown>
@@ -37,8 +37,8 @@ export const startRunner = (arguments_: ReadonlyArray<string>): RunnerProcess =>
     child,
     events,
     inHand: () => {
-      const last = events.findLast(({ event }) => event === "unitStarted" || event === "unitFinished")
-      return last?.event === "unitStarted" ? last.part : undefined
+      const finished = new Set(events.flatMap(({ event, part }) => event === "unitFinished" ? [part] : []))
+      return events.findLast(({ event, part }) => event === "unitStarted" && !finished.has(part))?.part
     },
     summary: () => events.at(-1) as unknown as Record<string, unknown>,
     stderr: () => stderr,

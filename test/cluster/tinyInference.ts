@@ -1,7 +1,7 @@
 /** An inference of many small row groups, and its parts as one process makes them. */
 import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Parquet } from "../../src/io/index.ts"
 import { elf } from "../cli/process.ts"
@@ -34,6 +34,6 @@ export const partsOf = (output: string): ReadonlyMap<string, Buffer> =>
 /** Parts of an output folder's manifest, each as often as it has a line. */
 export const manifestLines = (output: string): ReadonlyArray<string> => {
   const book = join(output, "_inference")
-  return readdirSync(book).filter((name) => name.endsWith(".jsonl")).flatMap((name) =>
+  return (existsSync(book) ? readdirSync(book) : []).filter((name) => name.endsWith(".jsonl")).flatMap((name) =>
     readFileSync(join(book, name), "utf8").split("\n").flatMap((line) => line.startsWith("{") && line.endsWith("}") ? [(JSON.parse(line) as { readonly part: string }).part] : []))
 }

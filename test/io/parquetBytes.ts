@@ -8,6 +8,7 @@ import { digestFile } from "./parquetDigest.ts"
 export const memory = (bytes: Uint8Array): DiskOperations => {
   const file: DiskFile = {
     size: bytes.length,
+    modified: 0,
     read: async (into, position) => {
       const part = bytes.subarray(position, position + into.length)
       into.set(part)

@@ -149,6 +149,7 @@ export const diskOf = (bytes: Uint8Array): DiskOperations => ({
   kind: () => Promise.resolve("file"),
   openToRead: () => Promise.resolve({
     size: bytes.length,
+    modified: 0,
     read: (into, position) => {
       const part = bytes.subarray(position, position + into.length)
       into.set(part)

@@ -15,7 +15,10 @@ export type ReadBytes = (begin: number, end: number) => Promise<Uint8Array<Array
 /** A page as it is stored. */
 export interface StoredPage {
   readonly header: PageHeader
+  /** What is behind the header, compressed as in the file. */
   readonly stored: Uint8Array<ArrayBuffer>
+  /** Both. */
+  readonly bytes: Uint8Array<ArrayBuffer>
 }
 
 /** Walks the pages of a chunk that takes the bytes from `begin` to `end` of its file. */
@@ -39,14 +42,13 @@ export class ChunkReader {
   async next(): Promise<StoredPage | undefined> {
     if (this.#offset === this.#window.length && this.#position >= this.#end) return undefined
     const { end, header } = await this.#header()
-    const size = header.compressed_page_size
+    const [length, size] = [end - this.#offset, header.compressed_page_size]
     const there = this.#window.length - end + this.#end - this.#position
     require(size <= there, () => `a page claims ${size} bytes where the column has ${there} left`)
-    this.#offset = end
-    if (this.#window.length - end < size) await this.#fetch(size)
-    const stored = this.#window.subarray(this.#offset, this.#offset + size)
-    this.#offset += size
-    return { header, stored }
+    if (this.#window.length - end < size) await this.#fetch(length + size)
+    const bytes = this.#window.subarray(this.#offset, this.#offset + length + size)
+    this.#offset += bytes.length
+    return { header, stored: bytes.subarray(length), bytes }
   }
 
   async #header(): Promise<{ readonly header: PageHeader; readonly end: number }> {

@@ -3,57 +3,19 @@
  *
  * @since 0.2.0
  */
-import type { ColumnMetaData, DecodedArray, FileMetaData } from "hyparquet"
+import type { DecodedArray } from "hyparquet"
 import { joinPages, splitPage } from "./arrays.ts"
 import { assemble } from "./assemble.ts"
-import { ChunkReader, type ReadBytes } from "./ChunkReader.ts"
-import { Damage, require } from "./Damage.ts"
-import { readRange } from "./footer.ts"
+import { chunkOf, chunkPages, type Opened } from "./chunkPages.ts"
+import { require } from "./Damage.ts"
 import { type LeafPage, PageDecoder } from "./pages.ts"
-import type { FileSchema, Leaf } from "./schema.ts"
+import type { Leaf } from "./schema.ts"
 
-/** What the columns of a file are read with. */
-export interface Opened {
-  readonly schema: FileSchema
-  readonly metadata: FileMetaData
-  readonly bytes: number
-  readonly read: ReadBytes
-  /** Bytes fetched at once from a column chunk. */
-  readonly windowBytes: number
-}
-
-const chunkOf = ({ metadata }: Opened, group: number, leaf: Leaf): ColumnMetaData => {
-  const { crypto_metadata: encryption, meta_data: chunk } = metadata.row_groups[group]!.columns[leaf.index]!
-  if (encryption !== undefined || chunk === undefined) throw new Damage("the column is encrypted", "unsupported")
-  return chunk
-}
-
-const placed = (page: number, cause: unknown): unknown => {
-  if (cause instanceof Damage) return new Damage(`page ${page}: ${cause.message}`, cause.reason)
-  return cause instanceof RangeError || cause instanceof TypeError ? new Damage(`page ${page}: the data cannot be decoded (${cause.message})`) : cause
-}
-
-/** The pages of a leaf; together they have as many entries as the footer promises. */
+/** The pages of a leaf, decoded. */
 async function* leafPages(opened: Opened, group: number, leaf: Leaf): AsyncGenerator<LeafPage> {
-  const chunk = chunkOf(opened, group, leaf)
-  const [begin, end] = readRange(chunk, opened.metadata, opened.bytes)
-  const reader = new ChunkReader(opened.read, begin, end, opened.windowBytes)
-  const decoder = new PageDecoder(leaf, chunk)
-  const promised = Number(chunk.num_values)
-  let count = 0
-  while (count < promised) {
-    const next = await reader.next()
-    if (next === undefined) throw new Damage(`the column ends after ${count} of ${promised} values`)
-    let page: LeafPage | undefined
-    try {
-      page = decoder.decode(next.header, next.stored)
-    } catch (cause) {
-      throw placed(decoder.page, cause)
-    }
-    if (page === undefined || page.count === 0) continue
-    count += page.count
-    require(count <= promised, `the column has more than the ${promised} values that are promised`)
-    yield page
+  const decoder = new PageDecoder(leaf, chunkOf(opened, group, leaf.index))
+  for await (const page of chunkPages(opened, group, leaf.index, ({ header, stored }) => decoder.decode(header, stored))) {
+    if (page !== undefined && page.count > 0) yield page
   }
 }
 
@@ -115,4 +77,30 @@ export async function* readPieces(opened: Opened, group: number, path: ReadonlyA
     if (piece.length > 0) yield piece
   }
   require(found === rows, `${found} values were found where ${rows} rows are promised`)
+}
+
+/** The next piece that has rows; empty at the end. */
+const nextPiece = async (column: AsyncGenerator<DecodedArray>): Promise<DecodedArray> => {
+  for (let next = await column.next(); next.done !== true; next = await column.next()) {
+    if (next.value.length > 0) return next.value
+  }
+  return []
+}
+
+/** Columns that go forward together: each array holds the same rows of its column. */
+export async function* alongside(columns: ReadonlyArray<AsyncGenerator<DecodedArray>>): AsyncGenerator<ReadonlyArray<DecodedArray>> {
+  const held: Array<DecodedArray> = columns.map(() => [])
+  try {
+    while (true) {
+      for (const [i, column] of columns.entries()) {
+        if (held[i]!.length === 0) held[i] = await nextPiece(column)
+        if (held[i]!.length === 0) return
+      }
+      const count = Math.min(...held.map(({ length }) => length))
+      yield held.map((values) => values.length === count ? values : values.slice(0, count))
+      for (const [i, values] of held.entries()) held[i] = values.slice(count)
+    }
+  } finally {
+    for (const column of columns) await column.return(undefined)
+  }
 }

@@ -1,12 +1,11 @@
 /**
- * The pages of a column chunk, one after the other: headers checked, checksums verified, values decoded.
+ * The pages of a column chunk, one after the other: headers parsed, values decoded.
  *
  * @source https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift (PageHeader)
  * @since 0.2.0
  */
 import type { ColumnMetaData, DecodedArray, Encoding, PageHeader } from "hyparquet"
 import { parquetHeader } from "hyparquet/src/column.js"
-import { crc32 } from "node:zlib"
 import { Damage, require } from "./Damage.ts"
 import { decompress } from "./decompress.ts"
 import { type Cursor, readHybrid, readUint32 } from "./hybrid.ts"
@@ -73,31 +72,19 @@ const valuesAt = (definition: Uint8Array | undefined, count: number, highest: nu
 const repetitionOf = (levels: Uint8Array | undefined, count: number, highest: number): Uint8Array =>
   levels ?? new Uint8Array(count).fill(highest)
 
-/** Bytes of a page, decompressed, that are still taken on. */
-const largestPage = 1 << 30
-
 /** Decodes the pages of one column chunk, in order. */
 export class PageDecoder {
   readonly #leaf: Leaf
   readonly #chunk: ColumnMetaData
   #dictionary: DecodedArray | undefined
-  #checked: boolean | undefined
-  #page = -1
 
   constructor(leaf: Leaf, chunk: ColumnMetaData) {
     this.#leaf = leaf
     this.#chunk = chunk
   }
 
-  /** Which page is being decoded, from 0. */
-  get page(): number {
-    return this.#page
-  }
-
   /** Decodes one page from its stored bytes; undefined where it is no page of data. */
   decode(header: PageHeader, stored: Uint8Array<ArrayBuffer>): LeafPage | undefined {
-    this.#page++
-    this.#verify(header, stored)
     if (header.type === "DATA_PAGE") return this.#dataPage(header, stored)
     if (header.type === "DATA_PAGE_V2") return this.#dataPageV2(header, stored)
     if (header.type === "DICTIONARY_PAGE") this.#dictionaryPage(header, stored)
@@ -105,19 +92,7 @@ export class PageDecoder {
     return undefined
   }
 
-  /** The checksum, where there is one; if one data page of a chunk has one, all must. */
-  #verify({ crc, type, uncompressed_page_size: size }: PageHeader, stored: Uint8Array): void {
-    if (type !== "DICTIONARY_PAGE") this.#checked ??= crc !== undefined
-    require(type === "DICTIONARY_PAGE" || this.#checked === (crc !== undefined), "some pages of the column have a checksum and others none")
-    if (crc !== undefined && crc32(stored) !== crc >>> 0) throw new Damage("the checksum (CRC-32) does not fit the bytes", "checksum")
-    if (size > largestPage) throw new Damage(`a page of ${size} bytes is too large (at most ${largestPage})`, "unsupported")
-    const most = Number(this.#chunk.total_uncompressed_size)
-    require(size <= most, () => `a page claims ${size} bytes of a column of ${most}`)
-  }
-
-  #checkCount(count: number | undefined, encoding: Encoding | undefined): void {
-    const most = Number(this.#chunk.num_values)
-    require(count !== undefined && count >= 0 && count <= most, () => `a page claims ${count} values of ${most}`)
+  #checkEncoding(encoding: Encoding | undefined): void {
     const listed = this.#chunk.encodings
     // Some writers list only part of them; PLAIN is what they forget.
     require(encoding === "PLAIN" || listed === undefined || listed.length === 0 || encoding !== undefined && listed.includes(encoding), () => `the encoding ${encoding} is not among those of the column`)
@@ -134,7 +109,7 @@ export class PageDecoder {
   #dataPage({ data_page_header: data, uncompressed_page_size: size }: PageHeader, stored: Uint8Array<ArrayBuffer>): LeafPage {
     if (data === undefined) throw new Damage("a data page has no header of its own")
     const { encoding, num_values: count } = data
-    this.#checkCount(count, encoding)
+    this.#checkEncoding(encoding)
     const { maxDefinition, maxRepetition } = this.#leaf
     const bytes = decompress(this.#chunk.codec, stored, size)
     const cursor: Cursor = { bytes, offset: 0, end: bytes.length }
@@ -146,7 +121,7 @@ export class PageDecoder {
   #dataPageV2({ data_page_header_v2: data, uncompressed_page_size: size }: PageHeader, stored: Uint8Array<ArrayBuffer>): LeafPage {
     if (data === undefined) throw new Damage("a data page has no header of its own")
     const { definition_levels_byte_length: definitionBytes, encoding, num_values: count, repetition_levels_byte_length: repetitionBytes } = data
-    this.#checkCount(count, encoding)
+    this.#checkEncoding(encoding)
     const { maxDefinition, maxRepetition } = this.#leaf
     const all: Cursor = { bytes: stored, offset: 0, end: stored.length }
     const first = within(all, repetitionBytes)

@@ -14,6 +14,8 @@ import type { SourceError } from "./SourceError.ts"
 export interface ByteSource {
   /** Size in bytes when it was opened; a source that changes afterwards fails to read. */
   readonly size: number
+  /** Another one after every change that the disk or the server lets know of; empty where it says nothing. */
+  readonly version: string
   /** Bytes that are fetched at once where much is read: a remote source wants few requests. */
   readonly windowBytes: number
   /** The bytes `begin ≤ i < end`, which must lie inside the source; rejects with a {@link SourceError}. */

@@ -29,5 +29,5 @@ export const openDiskSource = (path: string): Effect.Effect<ByteSource, SourceEr
     const kind = yield* attempt("look at", path, (disk) => disk.kind(path))
     if (kind === "other") return yield* failing(path)("unsupported", "this is not a regular file", "check the path")
     const file = yield* openFile(path)
-    return { size: file.size, windowBytes, read: (begin, end) => readExactly(path, file, begin, end) } satisfies ByteSource
+    return { size: file.size, version: String(file.modified), windowBytes, read: (begin, end) => readExactly(path, file, begin, end) } satisfies ByteSource
   }).pipe(Effect.catchTag("DiskError", (error: DiskError) => Effect.fail(fromDiskError(path)(error))))

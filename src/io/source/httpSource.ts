@@ -133,6 +133,7 @@ export const openHttpSource = (
     })
     return {
       size: tail.size,
+      version: tail.etag ?? tail.modified ?? "",
       windowBytes: settings.windowBytes,
       read: async (begin, end) =>
         begin >= tail.begin ? tail.bytes.slice(begin - tail.begin, end - tail.begin) : object.range(begin, end, tail)

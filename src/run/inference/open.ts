@@ -6,7 +6,7 @@
 import { Effect, type Layer, Option, type Scope } from "effect"
 import { join } from "node:path"
 import { attempt, type DiskError } from "../../io/Disk.ts"
-import { type Checkpoint, Parquet, PartManifest, type RunConfig } from "../../io/index.ts"
+import { type Checkpoint, type Parquet, PartManifest, type RunConfig } from "../../io/index.ts"
 import type { Backend } from "../../model/Backend.ts"
 import type { EmbedError } from "../../model/Encoder.ts"
 import type { TokenizeError } from "../../model/Tokenizer.ts"
@@ -16,6 +16,7 @@ import { checkedChoice } from "../sampling.ts"
 import type { Tell, UnitReport } from "./events.ts"
 import { configurationHash, configurationOf } from "./identity.ts"
 import { InferenceError } from "./InferenceError.ts"
+import { requireInput } from "./inputRows.ts"
 import { findInputs, type Inputs } from "./inputs.ts"
 import { type Plan, type Unit, unitsOfFiles, unitsOfRows } from "./plan.ts"
 import { bookFolder, readPlan, requireSame, writePlan } from "./planFile.ts"
@@ -34,8 +35,8 @@ export type UnitError = InferenceError | Parquet.ParquetError | EmbedError | Tok
 export interface Inference {
   readonly request: InferenceRequest
   readonly plan: Plan
-  /** The folder that all input files share, on this machine. */
-  readonly base: string
+  /** Where the input files are, by name: paths on this machine, or URLs. */
+  readonly addresses: ReadonlyMap<string, string>
   /** All units of all shards, in the plan's order. */
   readonly units: ReadonlyArray<Unit>
   /** Network, encoder and vocabulary: provide it to whatever runs units. */
@@ -61,14 +62,14 @@ const requestProblem = ({ batchSize = 1, draws = 1, input, rows, task }: Inferen
   return isCount(draws) ? undefined : badRequest("draws", `${draws} is no number of draws`, "Give at least 1")
 }
 
-/** A request with its text column: of a checkpoint that was trained on pairs, the column of their conditions unless another is named. */
+/** A request with its column: of a checkpoint that was trained on pairs, the column of their conditions unless another is named. */
 const withColumn = (request: InferenceRequest, run: RunConfig.RunConfig): Effect.Effect<InferenceRequest, InferenceError> => {
   const { column = run.data.conditionColumn, task } = request
   if (task === "generate") return Effect.succeed(request)
-  return column === undefined ? Effect.fail(badRequest("column", "the text column is not named", "Give --column")) : Effect.succeed({ ...request, column })
+  return column === undefined || column.length === 0 ? Effect.fail(badRequest("column", "the column to read is not named", "Give --column")) : Effect.succeed({ ...request, column })
 }
 
-const noInputs: Inputs = { base: "", files: [], unreadable: [] }
+const noInputs: Inputs = { addresses: new Map(), files: [], unreadable: [] }
 
 const clash = (path: string, name: string) =>
   new InferenceError({
@@ -78,15 +79,13 @@ const clash = (path: string, name: string) =>
     remedy: "Leave it out with --columns, or rename it"
   })
 
-/** Refuses what would go wrong in the middle: a column that is missing, no text, or the name of an added one. */
-const checkColumns = Effect.fnUntraced(function*(request: InferenceRequest, { base, files }: Inputs, work: Work) {
-  for (const { name } of files) {
-    const file = yield* Effect.scoped(Parquet.open(join(base, name)))
-    yield* Effect.flatMap(Parquet.requireColumn(file, request.column ?? ""), (column) => Parquet.requireText(file, column))
+/** Refuses what would go wrong in the middle: a column that is missing, no text or ids, or the name of an added one. */
+const checkColumns = (request: InferenceRequest, work: Work) =>
+  Effect.fnUntraced(function*(file: Parquet.ParquetFile) {
+    yield* requireInput(request, file)
     const taken = (yield* carriedColumns(request, file)).find((column) => Object.hasOwn(work.schema, column))
     if (taken !== undefined) return yield* clash(file.path, taken)
-  }
-})
+  })
 
 /** Removes what an earlier inference left: its parts by their names, then its plan and manifest. */
 const clear = Effect.fnUntraced(function*(output: string) {
@@ -122,9 +121,8 @@ export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInfe
     const choice = yield* Effect.mapError(checkedChoice(run, request.change ?? {}), ({ expected }) =>
       badRequest("churn", `it must be ${expected}`, "Choose another --solver, or leave --churn out"))
     if ((choice.length ?? 1) > run.model.length) return yield* badRequest("length", `the network has ${run.model.length} positions`, "Give fewer")
-    const inputs = request.input === undefined || request.task === "generate" ? noInputs : yield* findInputs(request.input, (request.onError ?? "fail") !== "fail")
     const work = workOf({ request, run, choice })
-    yield* checkColumns(request, inputs, work)
+    const inputs = request.input === undefined || request.task === "generate" ? noInputs : yield* findInputs(request.input, (request.onError ?? "fail") !== "fail", checkColumns(request, work))
     const configuration = yield* configurationOf(request, run, choice)
     const plan: Plan = { configuration, configurationHash: configurationHash(configuration), files: inputs.files, unreadable: inputs.unreadable }
     yield* settle(request, plan)
@@ -134,12 +132,12 @@ export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInfe
       "elf-streams.model": configuration.model,
       "elf-streams.configuration": plan.configurationHash
     }
-    const context = { request, base: inputs.base, work, metadata }
+    const context = { request, addresses: inputs.addresses, work, metadata }
     return {
       request,
       plan,
       layer,
-      base: inputs.base,
+      addresses: inputs.addresses,
       usedColumns: (unit) => usedColumns(context, unit),
       units: request.task === "generate" ? unitsOfRows(request.rows!) : unitsOfFiles(plan.files),
       done: Effect.map(PartManifest.read(bookFolder(request.output)), (records) =>

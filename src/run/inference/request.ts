@@ -25,8 +25,12 @@ export interface InferenceRequest {
   readonly output: string
   /** Parquet files, folders or patterns. Needed by every task but `generate`. */
   readonly input?: string | ReadonlyArray<string>
-  /** Text column that is read. Needed wherever `input` is, but for a checkpoint trained on pairs: there it is their condition's. */
-  readonly column?: string
+  /**
+   * The column that is read, of texts or of lists of token ids, which skip the tokenizer; a field of a struct by its dotted
+   * path. Of several the texts are joined with a space between, the ids without. Needed wherever `input` is, but for a
+   * checkpoint trained on pairs: there it is their condition's.
+   */
+  readonly column?: string | ReadonlyArray<string>
   /** Input columns that the parts carry, in this order; absent: all. */
   readonly columns?: ReadonlyArray<string>
   /** Texts to write, ≥ 1; `generate` only. */

@@ -13,8 +13,9 @@ const key52 = (...parts: ReadonlyArray<string>): number => {
   return bytes.readUIntBE(0, 6) * 16 + (bytes[6]! >> 4)
 }
 
-/** The key of a row's draws: a function of its file's contents, its place there and its text, and of nothing else. */
-export const rowKey = (contentKey: string, row: number, text: string): number => key52(contentKey, String(row), text)
+/** The key of a row's draws: a function of its file's contents, its place there and its text or ids, and of nothing else. */
+export const rowKey = (contentKey: string, row: number, input: string | Int32Array): number =>
+  key52(contentKey, String(row), typeof input === "string" ? input : input.join(" "))
 
 /** The key of one of several draws for one row. */
 export const drawKey = (key: number, draw: number): number => key52("draw", String(key), String(draw))

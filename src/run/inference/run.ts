@@ -13,6 +13,7 @@ import { InferenceError } from "./InferenceError.ts"
 import { type Inference, unitsOfShard } from "./open.ts"
 import type { Unit } from "./plan.ts"
 import type { Shard } from "./request.ts"
+import { addressOf, digestOf } from "./unit.ts"
 
 /** What a share of the work is, before it begins. */
 export interface Share {
@@ -60,11 +61,10 @@ const isInPlace = ({ request }: Inference, { bytes, part }: UnitReport): Effect.
 }
 
 /** Fails where the columns that a finished part was made from have changed; unless the file was touched, that is seen at once. */
-const checkInput = Effect.fnUntraced(function*(inference: Inference, unit: Unit, report: UnitReport) {
-  if (unit.input === "") return
-  const path = join(inference.base, unit.input)
-  if ((yield* Parquet.modified(path)) === report.inputModified) return
-  const digest = yield* Effect.scoped(Effect.flatMap(inference.usedColumns(unit), Parquet.digestColumns))
+const checkInput = Effect.fnUntraced(function*(inference: Inference, unit: Unit, report: UnitReport, version: string) {
+  if (version !== "" && version === report.inputVersion) return
+  const path = addressOf(inference, unit.input)
+  const digest = digestOf(yield* Effect.scoped(Effect.flatMap(inference.usedColumns(unit), (columns) => Parquet.digestColumns(columns))))
   if (digest !== report.inputSha256) {
     return yield* new InferenceError({
       reason: "changed",
@@ -79,6 +79,7 @@ const checkInput = Effect.fnUntraced(function*(inference: Inference, unit: Unit,
 export const shareOf = Effect.fnUntraced(function*(inference: Inference, shard: Shard = { index: 0, count: 1 }) {
   const units = unitsOfShard(inference.units, shard)
   const done = yield* inference.done
+  const versions = new Map<string, string>()
   const pending: Array<Unit> = []
   const finished: Array<UnitReport> = []
   for (const unit of units) {
@@ -87,7 +88,11 @@ export const shareOf = Effect.fnUntraced(function*(inference: Inference, shard: 
       pending.push(unit)
       continue
     }
-    yield* checkInput(inference, unit, report)
+    if (unit.input !== "") {
+      const version = versions.get(unit.input) ?? (yield* Parquet.versionOf(addressOf(inference, unit.input)))
+      versions.set(unit.input, version)
+      yield* checkInput(inference, unit, report, version)
+    }
     finished.push(report)
   }
   return { units, pending, finished } satisfies Share

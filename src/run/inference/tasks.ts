@@ -15,14 +15,15 @@ import { type Encoded, encodeWindow } from "../../streams/encode.ts"
 import { fillTemplates, type Infilled } from "../../streams/infill.ts"
 import { type Scored, scoreWindow } from "../../streams/score.ts"
 import { blank } from "../../streams/Template.ts"
+import type { TextOrIds } from "../../streams/tokenize.ts"
 import { corruptionOptions } from "../corruption.ts"
 import { generateOptions, infillOptions, type SamplerChoice } from "../sampling.ts"
 import type { InferenceRequest } from "./request.ts"
 import { drawKey } from "./rowKey.ts"
 
-/** A row with a text (empty for `generate`) and the key of its draws. */
-export interface KeyedText {
-  readonly text: string
+/** A row with a text (empty for `generate`) or token ids, and the key of its draws. */
+export interface KeyedInput {
+  readonly input: TextOrIds
   readonly key: number
 }
 
@@ -48,12 +49,11 @@ export interface Work {
   /** Rows that are worked on at once; changes no result. */
   readonly window: number
   /** A result for each row, in order. `seen` is told how many rows are through, and their results. */
-  readonly run: (rows: ReadonlyArray<KeyedText>, seen: (results: ReadonlyArray<Result>) => Effect.Effect<void>) => Effect.Effect<ReadonlyArray<Result>, EmbedError | TokenizeError, TaskServices>
+  readonly run: (rows: ReadonlyArray<KeyedInput>, seen: (results: ReadonlyArray<Result>) => Effect.Effect<void>) => Effect.Effect<ReadonlyArray<Result>, EmbedError | TokenizeError, TaskServices>
 }
 
 /** Rows that are sorted by length together, and encoded into one page of the part. */
 const window = 1024
-
 
 /** Latents that are held at once, in numbers. */
 const largestWindow = 1 << 20
@@ -69,7 +69,7 @@ const answerSchema = { answer: "string?", tokens: "int32?", seed: "int64" } as c
 
 const sampleWork = ({ choice, request, run }: TaskSettings): Work => {
   const plan = generatePlan(generateOptions(run, choice, request.batchSize ?? 16))
-  const result = ({ answer, promptPositions, promptTokens, tokens }: Generated): Result =>
+  const result = ({ answer, promptPositions, promptTokens, tokens }: Generated<TextOrIds>): Result =>
     ({ columns: { answer, tokens, seed: choice.seed }, tokens, promptTokens, promptPositions })
   return {
     schema: answerSchema,
@@ -77,7 +77,7 @@ const sampleWork = ({ choice, request, run }: TaskSettings): Work => {
     window,
     run: (rows, seen) =>
       Effect.map(
-        answerWindow(rows.map(({ key, text }) => ({ key, prompt: text })), 0, plan, (some) => seen(some.map(result))),
+        answerWindow(rows.map(({ input, key }) => ({ key, prompt: input })), 0, plan, (some) => seen(some.map(result))),
         (answers) => answers.map(result)
       )
   }
@@ -104,7 +104,7 @@ const encodeWork = ({ request, run }: TaskSettings): Work => {
   const { pool = "none" } = request
   const { length, textWidth } = run.model
   const name = pool === "mean" ? "embedding" : "latents"
-  const result = ({ latents, positions, tokens }: Encoded): Result =>
+  const result = ({ latents, positions, tokens }: Encoded<TextOrIds>): Result =>
     ({ columns: { [name]: latents, tokens }, tokens, promptTokens: tokens, promptPositions: positions })
   return {
     schema: { [name]: "list<float>?", tokens: "int32?" },
@@ -112,7 +112,7 @@ const encodeWork = ({ request, run }: TaskSettings): Work => {
     window: pool === "mean" ? window : Math.max(1, Math.min(window, Math.floor(largestWindow / (length * textWidth)))),
     run: (rows, seen) =>
       Effect.map(
-        encodeWindow(rows.map(({ text }) => text), 0, { length, pool, batchSize: request.batchSize ?? 16 }, (some) => seen(some.map(result))),
+        encodeWindow(rows.map(({ input }) => input), 0, { length, pool, batchSize: request.batchSize ?? 16 }, (some) => seen(some.map(result))),
         (encoded) => encoded.map(result)
       )
   }
@@ -121,14 +121,14 @@ const encodeWork = ({ request, run }: TaskSettings): Work => {
 const scoreWork = ({ choice, request, run }: TaskSettings): Work => {
   const { draws = 4 } = request
   const options = { ...corruptionOptions(run), seed: choice.seed, draws, batchSize: request.batchSize ?? 16 }
-  const result = ({ denoiserLoss, tokens }: Scored): Result =>
+  const result = ({ denoiserLoss, tokens }: Scored<TextOrIds>): Result =>
     ({ columns: { denoiserLoss, tokens, seed: choice.seed }, tokens, promptTokens: tokens, promptPositions: run.model.length })
   return {
     schema: { denoiserLoss: "double?", tokens: "int32?", seed: "int64" },
     blank: { denoiserLoss: null, tokens: null, seed: choice.seed },
     window,
     run: (rows, seen) => {
-      const texts = rows.map(({ key, text }) => ({ text, keys: Array.from({ length: draws }, (_, draw) => drawKey(key, draw)) }))
+      const texts = rows.map(({ input, key }) => ({ text: input, keys: Array.from({ length: draws }, (_, draw) => drawKey(key, draw)) }))
       return Effect.map(scoreWindow(texts, 0, options, (some) => seen(some.map(result))), (scored) => scored.map(result))
     }
   }

@@ -4,23 +4,26 @@
  * @since 0.1.0
  */
 import { Clock, Effect, Stream } from "effect"
+import { createHash } from "node:crypto"
 import { join } from "node:path"
 import { Parquet, type PartManifest } from "../../io/index.ts"
 import { fromDiskError } from "../../io/ParquetError.ts"
 import { Backend } from "../../model/Backend.ts"
+import { Encoder } from "../../model/Encoder.ts"
 import type { Problem, Tell, UnitReport } from "./events.ts"
 import { InferenceError } from "./InferenceError.ts"
+import { type InputRow, inputRows, requireInput } from "./inputRows.ts"
 import type { Unit } from "./plan.ts"
 import { writeQuarantine } from "./quarantine.ts"
 import type { InferenceRequest } from "./request.ts"
 import { rowKey } from "./rowKey.ts"
-import type { KeyedText, Result, Work } from "./tasks.ts"
+import type { KeyedInput, Result, Work } from "./tasks.ts"
 
 /** What all units of an inference share. */
 export interface UnitContext {
   readonly request: InferenceRequest
-  /** The folder that all input files share. */
-  readonly base: string
+  /** Where the input files are, by name. */
+  readonly addresses: ReadonlyMap<string, string>
   readonly work: Work
   /** Key-value pairs of every part. */
   readonly metadata: Readonly<Record<string, string>>
@@ -28,41 +31,16 @@ export interface UnitContext {
   readonly tell: Tell
 }
 
-/** A row as it stands in its file. */
-interface TextRow {
-  readonly row: number
-  /** undefined where there is none. */
-  readonly text: string | undefined
-}
-
 /** An open unit: its rows, and what its part carries. */
 interface Source {
-  readonly rows: Stream.Stream<TextRow, Parquet.ParquetError>
+  readonly rows: Stream.Stream<InputRow, Parquet.ParquetError>
   readonly carried?: Parquet.Carried
   /** The columns that the part is made from. */
   readonly used?: Parquet.Carried
 }
 
 const generated = ({ firstRow, rows }: Unit): Source =>
-  ({ rows: Stream.map(Stream.range(firstRow, firstRow + rows - 1), (row) => ({ row, text: "" })) })
-
-const rowsPerChunk = 256
-
-const rowsOf = (values: Parquet.Values, firstRow: number): Stream.Stream<TextRow> =>
-  Stream.fromIterable(Array.from({ length: Math.ceil(values.length / rowsPerChunk) }, (_, i) => i * rowsPerChunk), { chunkSize: 1 }).pipe(
-    Stream.flatMap((from) =>
-      Stream.fromIterable(Array.from(values.slice(from, from + rowsPerChunk), (value: unknown, i) => ({
-        row: firstRow + from + i,
-        text: typeof value === "string" ? value : undefined
-      }))))
-  )
-
-/** The texts of a row group, with their rows; memory holds a few pages of them. */
-const textRows = (file: Parquet.ParquetFile, group: Parquet.RowGroup, column: Parquet.ColumnInfo) =>
-  file.readPieces(group, column).pipe(
-    Stream.mapAccum(() => group.firstRow, (row: number, values) => [row + values.length, [{ row, values }]] as const),
-    Stream.flatMap(({ row, values }) => rowsOf(values, row))
-  )
+  ({ rows: Stream.map(Stream.range(firstRow, firstRow + rows - 1), (row) => ({ row, input: "" })) })
 
 const changed = (path: string, detail: string) =>
   new InferenceError({ reason: "changed", where: path, detail, remedy: "Put the file back as it was, or start over with --fresh" })
@@ -76,23 +54,31 @@ export const carriedColumns = ({ columns }: InferenceRequest, file: Pick<Parquet
     ? Effect.succeed(file.columns.map(({ name }) => name))
     : Effect.forEach(columns, (name) => Effect.map(Parquet.requireColumn(file, name), topLevel))
 
-/** The columns that a unit's part is made from: those it carries, and the one that is read. */
-export const usedColumns = Effect.fnUntraced(function*({ base, request }: Pick<UnitContext, "base" | "request">, unit: Unit) {
-  const path = join(base, unit.input)
+/** Where an input file is on this machine. */
+export const addressOf = ({ addresses }: Pick<UnitContext, "addresses">, name: string): string => addresses.get(name) ?? name
+
+/** The columns that a unit's part is made from: those it carries, and those that are read. */
+export const usedColumns = Effect.fnUntraced(function*(context: Pick<UnitContext, "addresses" | "request">, unit: Unit) {
+  const { request } = context
+  const path = addressOf(context, unit.input)
   const file = yield* Parquet.open(path)
   if ((yield* file.contentKey) !== unit.contentKey) return yield* changed(path, "the file has changed since the inference began")
-  const read = request.column === undefined ? [] : [topLevel(yield* Parquet.requireColumn(file, request.column))]
+  const read = (yield* requireInput(request, file)).map(topLevel)
   const columns = new Set([...read, ...yield* carriedColumns(request, file)])
   return { file, group: file.rowGroups[unit.rowGroup]!, columns: [...columns] } satisfies Parquet.Carried
 })
+
+/** One digest of the digests of columns. */
+export const digestOf = (columns: ReadonlyMap<string, string>): string =>
+  createHash("sha256").update(JSON.stringify([...columns])).digest("hex")
 
 const openSource = Effect.fnUntraced(function*(context: UnitContext, unit: Unit) {
   if (unit.input === "") return generated(unit)
   const used = yield* usedColumns(context, unit)
   const { file, group } = used
-  const column = yield* Effect.flatMap(Parquet.requireColumn(file, context.request.column ?? ""), (found) => Parquet.requireText(file, found))
+  const { vocabulary } = yield* Encoder
   return {
-    rows: textRows(file, group, column),
+    rows: inputRows(file, group, yield* requireInput(context.request, file), vocabulary),
     carried: { file, group, columns: yield* carriedColumns(context.request, file) },
     used
   } satisfies Source
@@ -109,30 +95,26 @@ interface Tally {
 const sum = (results: ReadonlyArray<Result>, part: (result: Result) => number): number =>
   results.reduce((total, result) => total + part(result), 0)
 
-const passOver = ({ base, request, tell }: UnitContext, unit: Unit, tally: Tally, { row }: TextRow) => {
-  const error = new Parquet.ParquetError({
-    file: join(base, unit.input),
-    reason: "nullValue",
-    rowGroup: unit.rowGroup,
-    row,
-    column: request.column ?? "",
-    detail: "the value is null",
-    remedy: "fill it in, or pass over such rows with --on-error skip"
-  })
-  if ((request.onError ?? "fail") === "fail") return Effect.fail(error)
-  const problem = { input: unit.input, rowGroup: unit.rowGroup, row, error: error.detail }
+const passOver = (context: UnitContext, unit: Unit, tally: Tally, { problem: why, row }: InputRow) => {
+  const { request, tell } = context
+  const { column, detail, reason } = why!
+  const remedy = "mend it, or pass over such rows with --on-error skip"
+  if ((request.onError ?? "fail") === "fail") {
+    return Effect.fail(new Parquet.ParquetError({ file: addressOf(context, unit.input), reason, rowGroup: unit.rowGroup, row, column, detail, remedy }))
+  }
+  const problem = { input: unit.input, rowGroup: unit.rowGroup, row, error: detail }
   tally.problems.push(problem)
   return tell({ type: "problem", part: unit.part, ...problem })
 }
 
 /** Works on one window and puts its results where their rows were. */
 const runWindow = (context: UnitContext, unit: Unit, tally: Tally) =>
-  Effect.fnUntraced(function*(rows: ReadonlyArray<TextRow>) {
+  Effect.fnUntraced(function*(rows: ReadonlyArray<InputRow>) {
     const { tell, work } = context
-    const texts: Array<KeyedText> = []
+    const inputs: Array<KeyedInput> = []
     for (const row of rows) {
-      if (row.text === undefined) yield* passOver(context, unit, tally, row)
-      else texts.push({ text: row.text, key: rowKey(unit.contentKey, row.row, row.text) })
+      if (row.input === undefined) yield* passOver(context, unit, tally, row)
+      else inputs.push({ input: row.input, key: rowKey(unit.contentKey, row.row, row.input) })
     }
     const seen = (results: ReadonlyArray<Result>) =>
       tell({
@@ -143,12 +125,12 @@ const runWindow = (context: UnitContext, unit: Unit, tally: Tally) =>
         promptTokens: sum(results, ({ promptTokens }) => promptTokens),
         promptPositions: sum(results, ({ promptPositions }) => promptPositions)
       })
-    const results = texts.length === 0 ? [] : yield* work.run(texts, seen)
+    const results = inputs.length === 0 ? [] : yield* work.run(inputs, seen)
     tally.tokens += sum(results, ({ tokens }) => tokens)
     tally.promptTokens += sum(results, ({ promptTokens }) => promptTokens)
     tally.promptPositions += sum(results, ({ promptPositions }) => promptPositions)
     let next = 0
-    return rows.map(({ text }) => text === undefined ? work.blank : results[next++]!.columns)
+    return rows.map(({ input }) => input === undefined ? work.blank : results[next++]!.columns)
   })
 
 const partMetadata = ({ metadata }: UnitContext, unit: Unit): Readonly<Record<string, string>> => ({
@@ -159,7 +141,7 @@ const partMetadata = ({ metadata }: UnitContext, unit: Unit): Readonly<Record<st
 })
 
 const answerUnit = Effect.fnUntraced(function*(context: UnitContext, unit: Unit) {
-  const { base, request, work } = context
+  const { request, work } = context
   const started = yield* Clock.currentTimeMillis
   const { engine } = yield* Backend
   const source: Source = yield* openSource(context, unit)
@@ -185,8 +167,8 @@ const answerUnit = Effect.fnUntraced(function*(context: UnitContext, unit: Unit)
     failedRows: problems.length,
     bytes: part.bytes,
     sha256: part.sha256,
-    inputSha256: source.used === undefined ? "" : yield* Parquet.digestColumns(source.used),
-    inputModified: source.used === undefined ? 0 : yield* Parquet.modified(join(base, unit.input)),
+    inputSha256: source.used === undefined ? "" : digestOf(yield* Parquet.digestColumns(source.used, part.columns)),
+    inputVersion: source.used?.file.version ?? "",
     seconds: ((yield* Clock.currentTimeMillis) - started) / 1000,
     engine
   } satisfies UnitReport
@@ -194,7 +176,7 @@ const answerUnit = Effect.fnUntraced(function*(context: UnitContext, unit: Unit)
 
 /** A row group that cannot be decoded: nothing that trying again or mending the machine would change. */
 const isDamage = ({ reason }: Parquet.ParquetError): boolean =>
-  ["notParquet", "truncated", "corrupt", "unsupported", "emptyFile", "wrongType", "missingColumn"].includes(reason)
+  ["notParquet", "truncated", "corrupt", "checksum", "unsupported", "emptyFile", "wrongType", "missingColumn"].includes(reason)
 
 const passOverUnit = Effect.fnUntraced(function*({ request, tell }: UnitContext, unit: Unit, error: Parquet.ParquetError) {
   const problem = { input: unit.input, rowGroup: unit.rowGroup, error: error.message }
@@ -215,7 +197,7 @@ const passOverUnit = Effect.fnUntraced(function*({ request, tell }: UnitContext,
     bytes: 0,
     sha256: "",
     inputSha256: "",
-    inputModified: 0,
+    inputVersion: "",
     seconds: 0,
     engine,
     problem: error.message
