@@ -1,42 +1,11 @@
 /**
- * Embedded Language Flows as typed streams: the public surface, room by room.
+ * Embedded Language Flows as typed streams: the public surface, room by room. Each room's own index says what is in it.
  *
  * @since 0.1.0
  */
-export {
-  ArgumentError, Distillation, Guidance, Path, Philox, Random, RecordedDrawError, Solver, TimeDistribution, TimeGrid
-} from "./flow/index.ts"
-export { Bleu, Entropy, KneserNey, Perplexity, Rouge } from "./metrics/index.ts"
-export {
-  Backend, type BackendError, type BackendFields, Elf, type ElfWeights, type EmbedError, Encoder, type EncoderRows, type Engine,
-  EngineUnavailableError, type FlowProcess, Gpt2, type Gpt2Weights, Initialization, KernelError, LanguageModel,
-  type LatentNormalization, LearningRate,
-  Loss, MaskedTokens, ModelConfig, Network, OnnxEncoder, Optimizer, OutOfMemoryError, Parameters, publishedProcess,
-  snapshot, type SpecialTokens, T5Encoder, type T5Weights, Teacher, TokenizeError, Tokenizer, type TrainSnapshot,
-  type TrainStart, TrainState,
-  type TrainStateFields, VelocityField
-} from "./model/index.ts"
-export {
-  batch, BatchShapeError, checkpoint, type CheckpointOptions, compose, corrupt, type CorruptedBatch,
-  type CorruptionOptions, decode, type Decoded, type DecodeOptions, detokenize, DivergedError, dropLabels, embed,
-  type EmbeddedSequence, encode, type Encoded, type EncodeOptions, evaluate, generate, type Generated,
-  type GenerateOptions, type KeyedPrompt, type LabelledSequence, type LatentBatch, metrics, type MetricsOptions,
-  type NoisyBatch, pack, type PackOptions, packPairs, type PackPairsOptions, type PackPosition, PackResumeError,
-  padAfterEndOfSequence, prefetch, sample, type SampleCondition, type Sampled, type SampleOptions, type SamplerOptions,
-  score, type Scored, type ScoreOptions, selfCondition, type SelfConditionedBatch, type Sequence, shiftLeft, shuffle,
-  splitCondition, type Stage, StaleBatchError, type StepMetrics, type TaughtBatch, teach, type TeachOptions,
-  type TextPair, type Texts, tokenize, tokenizePairs, type TokenPair, train, type TrainableBatch, type TrainOptions,
-  trimAnswer, type TrimOptions
-} from "./streams/index.ts"
-export {
-  Checkpoint, Disk, type DiskEntry, DiskError, type DiskFile, type DiskOperations, Gpt2Folder, Hub, MetricsLog, Parquet,
-  PartManifest, Remote, type RemoteSettings, RunConfig, Safetensors, T5Folder, TextLines
-} from "./io/index.ts"
-export {
-  corruptionOptions, type DataStart, distillationLosses, type DistillationRound, distillationRounds, EncoderError,
-  encoderLayer, generateOptions, heldOutBatches, heldOutLosses, Inference, type LoadEncoderError,
-  type LoadTokenizerError, NoDataError, type PlannedRun, planRun, Pretrained, processOf, readTrainSnapshot,
-  roundCorruption, rowsPerEpoch, type RunPosition, samplerChoice, type SamplerChoice, samplerOptions, ShortRunError,
-  TeacherError, teacherWeights, teachOptions, timeSteps, tokenizerLayer, trainingBatches, trainOptions,
-  writeTrainCheckpoint
-} from "./run/index.ts"
+export * from "./flow/index.ts"
+export * from "./metrics/index.ts"
+export * from "./model/index.ts"
+export * from "./streams/index.ts"
+export * from "./io/index.ts"
+export * from "./run/index.ts"

@@ -1,5 +1,5 @@
 /** The documents say what is so. */
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { describeRunFile } from "../scripts/describe-run-file.ts"
@@ -9,7 +9,7 @@ const read = (path: string): string => readFileSync(join(root, path), "utf8")
 
 const documents = [
   "README.md", "CHANGELOG.md",
-  ...["architecture", "encoders", "fidelity", "glossary", "inference", "performance", "run-file"].map((name) => `docs/${name}.md`)
+  ...readdirSync(new URL("../docs/", import.meta.url)).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
 ]
 
 describe("documents", () => {

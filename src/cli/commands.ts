@@ -6,13 +6,18 @@ import { Command, Flag } from "effect/cli"
 import { doctor, EngineError, install } from "../engine/index.mjs"
 import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
+import { Collective } from "../model/Collective.ts"
 import type { Texts } from "../streams/decode.ts"
 import { jobsCommand } from "./clusterCommand.ts"
+import { answerPrompts } from "./answerPrompts.ts"
 import { convertCommand } from "./convertCommand.ts"
 import { distillCommand } from "./distillCommand.ts"
+import { checkGroup, groupFlags, inGroup } from "./group.ts"
 import { inferCommand, partsCommand } from "./inferCommand.ts"
 import { inspectCommand } from "./inspectCommand.ts"
-import { announceEngine, checkpoint, checkSampler, json, requireOption, runFile, samplerChange, samplerFlags } from "./options.ts"
+import {
+  announceEngine, checkpoint, checkSampler, given, json, requireOption, runFile, samplerChange, samplerFlags, trainingFlags, withDivergence
+} from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable, report } from "./progress.ts"
 import { sampleTexts } from "./sampleTexts.ts"
@@ -73,34 +78,55 @@ const withSteps = (run: RunConfig.RunConfig, steps: Option.Option<number>): RunC
 const trainCommand = Command.make("train", {
   run: runFile,
   steps: Flag.Int("steps").pipe(Flag.withDescription("Optimiser steps, instead of the run file's"), Flag.optional),
-  resume: Flag.Boolean("resume").pipe(Flag.withDescription("Go on from the run's latest checkpoint"), Flag.withDefault(false)),
+  ...trainingFlags,
+  ...groupFlags,
   json
-}, Effect.fnUntraced(function*({ json, resume, run, steps }) {
+}, Effect.fnUntraced(function*({ acceptChanges, json, onDivergence, resume, run, steps, ...group }) {
   yield* requireOption(Option.isNone(steps) || steps.value >= 1, "steps", "at least 1", Option.getOrUndefined(steps))
-  const config = withSteps(yield* RunConfig.load(run), steps)
-  yield* announceEngine
-  yield* printResult(json, yield* trainRun({ run: config, resume }), trainLines)
-})).pipe(Command.withDescription("Train a network as a run file says"), Command.provide(Backend.layer))
+  const config = withDivergence(withSteps(yield* RunConfig.load(run), steps), onDivergence)
+  yield* checkGroup(group, config.data.batchSize)
+  const program = Effect.gen(function*() {
+    const leads = (yield* Collective).rank === 0
+    if (leads) yield* announceEngine
+    const summary = yield* trainRun({ run: config, resume, acceptChanges })
+    if (leads) yield* printResult(json, summary, trainLines)
+  })
+  yield* inGroup(program, group)
+})).pipe(Command.withDescription("Train a network as a run file says"))
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim()
 
 const showState = ({ step, texts }: Texts): Effect.Effect<void> =>
   report(`t ${step.tNext.toFixed(2)}  ${oneLine(texts[0] ?? "").slice(0, 100)}`)
 
+const showCount = (count: number): Effect.Effect<void> => report(`${count} texts`)
+
 const sampleCommand = Command.make("sample", {
   checkpoint,
   count: Flag.Int("count").pipe(Flag.withDescription("Texts to write"), Flag.optional),
   stream: Flag.Boolean("stream").pipe(Flag.withDescription("Show the first text as it emerges over the time steps"), Flag.withDefault(false)),
+  infill: Flag.String("infill").pipe(
+    Flag.withDescription("Text with blanks to fill, instead of one from noise: ___ is a blank of one token of the T5 vocabulary, ___{5} one of five. " +
+      "A word is one to three tokens. What is given comes back token by token; --length adds a blank at the end. Example: --infill \"The ___ of the ___{2}\""),
+    Flag.optional
+  ),
+  prompt: Flag.String("prompt").pipe(Flag.withDescription("Text to answer, instead of none; may be given several times. --count is then how many answers each gets"), Flag.atLeast(0)),
   json,
   ...samplerFlags
-}, Effect.fnUntraced(function*({ checkpoint, count, json, stream, ...flags }) {
+}, Effect.fnUntraced(function*({ checkpoint, count, infill, json, prompt: prompts, stream, ...flags }) {
   const change = { ...samplerChange(flags), ...(Option.isSome(count) ? { count: count.value } : {}) }
   yield* checkSampler(change)
   yield* requireOption(Option.isNone(count) || count.value >= 1, "count", "at least 1", Option.getOrUndefined(count))
+  yield* requireOption(prompts.length === 0 || !stream, "stream", "texts without a prompt", "--prompt")
   yield* announceEngine
-  const result = yield* sampleTexts({ checkpoint, change, ...(stream ? { watch: showState } : {}) })
+  yield* requireOption(prompts.length === 0 || Option.isNone(infill), "infill", "a text of its own, without a prompt", "--prompt")
+  if (prompts.length > 0) {
+    const answered = yield* answerPrompts({ checkpoint, change: samplerChange(flags), prompts, count: Option.getOrElse(count, () => 1) })
+    return yield* printResult(json, answered, ({ answers }) => answers.map(({ answer, prompt }) => `${oneLine(prompt)} → ${oneLine(answer)}`))
+  }
+  const result = yield* sampleTexts({ checkpoint, change, ...given("template", infill), ...(stream ? { watch: showState } : { seen: showCount }) })
   yield* printResult(json, result, ({ texts }) => texts.map((text, i) => `${i + 1}. ${oneLine(text)}`))
-})).pipe(Command.withDescription("Write texts from noise"), Command.provide(Backend.layer))
+})).pipe(Command.withDescription("Write texts from noise, fill the blanks of one, or answer prompts"), Command.provide(Backend.layer))
 
 /** `elf` with all its commands. */
 export const elf = Command.make("elf").pipe(

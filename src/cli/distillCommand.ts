@@ -7,7 +7,7 @@ import { RunConfig } from "../io/index.ts"
 import { Backend } from "../model/Backend.ts"
 import type { DistillationSection } from "../run/plan.ts"
 import { distillRun, type DistillSummary, type RoundSummary } from "./distillRun.ts"
-import { announceEngine, json, requireOption, runFile } from "./options.ts"
+import { announceEngine, json, requireOption, runFile, trainingFlags, withDivergence } from "./options.ts"
 import { printResult } from "./print.ts"
 import { duration, readable } from "./progress.ts"
 
@@ -33,12 +33,12 @@ const distillLines = ({ checkpoint, rounds, seconds }: DistillSummary): Readonly
 export const distillCommand = Command.make("distill", {
   run: runFile,
   steps: Flag.Int("steps").pipe(Flag.withDescription("Optimiser steps of each round, instead of the run file's"), Flag.optional),
-  resume: Flag.Boolean("resume").pipe(Flag.withDescription("Go on from the latest checkpoint of the rounds"), Flag.withDefault(false)),
+  ...trainingFlags,
   json
-}, Effect.fnUntraced(function*({ json, resume, run: file, steps }) {
+}, Effect.fnUntraced(function*({ acceptChanges, json, onDivergence, resume, run: file, steps }) {
   yield* requireOption(Option.isNone(steps) || steps.value >= 1, "steps", "at least 1", Option.getOrUndefined(steps))
-  const run = yield* RunConfig.load(file)
+  const run = withDivergence(yield* RunConfig.load(file), onDivergence)
   const section = withSteps(yield* sectionOf(run, file), steps)
   yield* announceEngine
-  yield* printResult(json, yield* distillRun({ run, section, resume }), distillLines)
+  yield* printResult(json, yield* distillRun({ run, section, resume, acceptChanges }), distillLines)
 })).pipe(Command.withDescription("Distil a trained network into one of few steps, as a run file says"), Command.provide(Backend.layer))

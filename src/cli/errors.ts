@@ -16,3 +16,10 @@ export class RunFolderError extends Schema.TaggedError<RunFolderError>()("RunFol
     return `${this.folder} already holds checkpoints (the latest is ${this.latest}). Go on from it with --resume, or give the run another ${this.key}.`
   }
 }
+
+/** A process that this one started ended otherwise than it should. */
+export class WorkerError extends Schema.TaggedError<WorkerError>()("WorkerError", { rank: Schema.Number, pid: Schema.Number, how: Schema.String }) {
+  override get message(): string {
+    return `Rank ${this.rank} (process ${this.pid}) ${this.how}. Start the run again; with --resume it goes on from the last checkpoint.`
+  }
+}

@@ -18,7 +18,7 @@ const flags = {
   checkpoint,
   task: described(Flag.Literals("task", ["sample", "generate", "encode", "score"]), "sample: an answer to each prompt; generate: texts from noise; encode: latents; score: denoising losses").pipe(Flag.withDefault("sample" as const)),
   input: Flag.optional(described(Flag.String("input"), "Parquet file, folder or pattern")),
-  column: Flag.optional(described(Flag.String("column"), "Text column that is read")),
+  column: Flag.optional(described(Flag.String("column"), "Text column that is read; default: the condition's column that a checkpoint of pairs was trained on")),
   columns: Flag.optional(described(Flag.String("columns"), "Input columns that the parts carry, with commas between them; default: all")),
   rows: Flag.optional(described(Flag.Int("rows"), "Texts to write (generate)")),
   output: described(Flag.Path("output"), "Folder for the parts, one for each row group"),

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export { cacheRoot } from "./cache.mjs"
+export { openCollectives } from "./collectives.mjs"
 export { doctor } from "./doctor.mjs"
 export { EngineError, reasonOf } from "./EngineError.mjs"
 export { registerGradients } from "./gradients.mjs"

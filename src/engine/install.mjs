@@ -7,6 +7,7 @@ import { createHash } from "node:crypto"
 import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { makeTemporary, publish, removeStale } from "./cache.mjs"
+import { compileCollectives } from "./collectives.mjs"
 import { compileBinding, findCompiler, findNodeHeaders, tryBinding } from "./compile.mjs"
 import { EngineError, reasonOf } from "./EngineError.mjs"
 import { fetchPinned, preparePinned, takeFolder } from "./libtensorflow.mjs"
@@ -119,6 +120,7 @@ const assemble = async (wish, device, tools, source) => {
       wish.log("compiling the kernels")
       await compileKernels({ ...tools, work, libtensorflow, log: wish.log })
     }
+    await compileCollectives({ ...tools, work, libtensorflow, log: wish.log })
     rmSync(join(sources, "binding"), { recursive: true })
     const facts = { tensorflow: version, device, platform: platformKey(), origin: libtensorflow.origin, compiler: tools.compiler }
     await writeManifest(work, facts)

@@ -73,9 +73,9 @@ const resolveTensorFlowJs = () => createRequire(import.meta.url)("@tensorflow/tf
 
 /** Sets what libtensorflow reads from the environment when it is loaded. @returns {{ quiet: boolean, threads: number }} */
 const configureLibrary = () => {
-  // Level 2 leaves errors; whoever sets a level wants to see the rest.
-  const quiet = process.env["TF_CPP_MIN_LOG_LEVEL"] === undefined
-  if (quiet) process.env["TF_CPP_MIN_LOG_LEVEL"] = "2"
+  // Level 2 leaves errors; whoever sets a lower one wants to see the rest.
+  const level = process.env["TF_CPP_MIN_LOG_LEVEL"] ??= "2"
+  const quiet = Number(level) >= 2
   const threads = configuredThreads()
   process.env["TF_NUM_INTRAOP_THREADS"] = String(threads)
   Object.assign(process.env, gpuSettings(process.env))

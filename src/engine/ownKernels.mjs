@@ -27,9 +27,12 @@ const speedFlags = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-si
 /** @param {Variant} variant */
 const fileName = (variant) => `elf_kernels_${variant}.node`
 
+/** Sources of addons that are none of the kernels. */
+const otherAddons = ["hush.cc", "collectives.cc"]
+
 /** @returns {ReadonlyArray<string>} */
 const kernelSources = () =>
-  readdirSync(nativeFolder).filter((name) => name.endsWith(".cc") && name !== "hush.cc").sort().map((name) => join(nativeFolder, name))
+  readdirSync(nativeFolder).filter((name) => name.endsWith(".cc") && !otherAddons.includes(name)).sort().map((name) => join(nativeFolder, name))
 
 /**
  * Compiles all variants beside the libraries; one that cannot be compiled is left out, and one line says why.

@@ -4,21 +4,33 @@
  * A step is a synchronous pure function over any vector space `Z`, host arrays and device tensors alike, so one step
  * is one kernel. Whoever provides the space owns the memory: a solver never releases a value.
  *
- * @source ELF `src/utils/sampling_utils.py`, `_ode_step`, `_sde_step` (arXiv 2605.10938)
+ * The methods are in `Methods.ts`, the decorators that add noise in `Churn.ts`, and the table of those that have a name
+ * on the command line in `Samplers.ts`.
+ *
  * @since 0.1.0
  */
-import { requireArgument } from "./errors.ts"
 import type { TimeStep } from "./TimeGrid.ts"
+
+export { sde, withChurn, withKarrasChurn } from "./Churn.ts"
+export { adamsBashforth2, euler, heun, midpoint, withLast } from "./Methods.ts"
 
 /** The vector-space operation that solvers need: Σ coefficient · value. At least one term is given. */
 export interface Algebra<Z> {
   readonly combine: (terms: ReadonlyArray<readonly [coefficient: number, value: Z]>) => Z
 }
 
+/** What a multistep method remembers of the step before: its slope, and the time it was taken at. */
+export interface Past<Z> {
+  readonly velocity: Z
+  readonly t: number
+}
+
 /** The solution at one time: `z`, and the last prediction of the data made on the way (the self-condition). */
 export interface State<Z> {
   readonly z: Z
   readonly prediction: Z | undefined
+  /** Left behind by multistep methods only, and by every one of their steps. */
+  readonly past?: Past<Z>
 }
 
 /** The slope of the path at one state and time, with the prediction it came from. */
@@ -29,88 +41,31 @@ export interface Slope<Z> {
 
 /** What a solver solves. */
 export interface Problem<Z> extends Algebra<Z> {
-  /** dz/dt at (`state.z`, `t`). */
+  /**
+   * dz/dt at (`state.z`, `t`). It reads `state.prediction` as its self-condition: a method with several evaluations in a
+   * step hands each one the prediction of the one before, the freshest there is, as training pairs a state with a
+   * prediction made at that very state.
+   */
   readonly field: (state: State<Z>, t: number) => Slope<Z>
   /** N(0, 1) values of the shape of `z` for a step; asked for at most once a step, by churn only. */
   readonly noise: (step: TimeStep) => Z
+  /** Standard deviation of the path's noise at t = 0: what churn scales its noise by. */
+  readonly noiseScale: number
   /** Puts back the positions of `z` that must not move (the condition) after noise was added; identity when absent. */
   readonly restore?: (z: Z) => Z
 }
 
-/** A one-step method. */
+/** A method: it crosses one step at a time. */
 export interface Solver {
   readonly name: string
-  /** Order of the global error in the step length. */
+  /** Order of the global error in the step length, on smooth fields that do not read `state.prediction`. */
   readonly order: number
-  /** Field evaluations in one step: what a step costs. */
-  readonly evaluations: number
+  /** Field evaluations over `steps` ≥ 1 steps, the last of which ends at t = 1: what a sample costs. */
+  readonly evaluations: (steps: number) => number
+  /** Whether it asks for noise. */
+  readonly stochastic: boolean
   readonly step: <Z>(problem: Problem<Z>, state: State<Z>, step: TimeStep) => State<Z>
 }
-
-/** z ← z + h·v(z, t). */
-export const euler: Solver = {
-  name: "euler",
-  order: 1,
-  evaluations: 1,
-  step: ({ combine, field }, state, { t, tNext }) => {
-    const { prediction, velocity } = field(state, t)
-    return { z: combine([[1, state.z], [tNext - t, velocity]]), prediction }
-  }
-}
-
-/** Heun's method, the explicit trapezoidal rule: an Euler step, then the mean of the slopes at both ends. */
-export const heun: Solver = {
-  name: "heun",
-  order: 2,
-  evaluations: 2,
-  step: ({ combine, field }, state, { t, tNext }) => {
-    const h = tNext - t
-    const first = field(state, t)
-    const reached = combine([[1, state.z], [h, first.velocity]])
-    const second = field({ z: reached, prediction: first.prediction }, tNext)
-    return {
-      z: combine([[1, state.z], [h / 2, first.velocity], [h / 2, second.velocity]]),
-      prediction: second.prediction
-    }
-  }
-}
-
-/**
- * Goes back towards noise before each step of `solver`, which turns an ODE solver into an SDE sampler:
- * z ← α·z + (1 − α)·noiseScale·noise and t ← α·t, with α = clamp(1 − γ·h, 0, 1).
- *
- * **Details** γ ≥ 0 has the unit 1/time; γ = 0 is `solver` itself. The self-condition is kept.
- *
- * **Gotchas** The reference never churns the last step: see {@link withLast}.
- */
-export const withChurn =
-  (options: { readonly gamma: number; readonly noiseScale: number }) => (solver: Solver): Solver => {
-    const { gamma, noiseScale } = options
-    requireArgument(Number.isFinite(gamma) && gamma >= 0, "Solver.withChurn.gamma", "finite and ≥ 0", gamma)
-    requireArgument(Number.isFinite(noiseScale), "Solver.withChurn.noiseScale", "finite", noiseScale)
-    return gamma === 0 ? solver : {
-      ...solver,
-      name: `${solver.name}+churn`,
-      step: (problem, state, step) => {
-        const { combine, noise, restore = (z) => z } = problem
-        const alpha = Math.min(1, Math.max(0, 1 - gamma * (step.tNext - step.t)))
-        const z = restore(combine([[alpha, state.z], [(1 - alpha) * noiseScale, noise(step)]]))
-        return solver.step(problem, { ...state, z }, { ...step, t: alpha * step.t })
-      }
-    }
-  }
-
-/** Takes the last step with `last` and all the others with `solver`. */
-export const withLast = (last: Solver) => (solver: Solver): Solver => ({
-  ...solver,
-  step: (problem, state, step) => (step.last ? last : solver).step(problem, state, step)
-})
-
-/** The reference's SDE sampler: Euler with churn, the last step without. */
-export const sde = (options: { readonly gamma: number; readonly noiseScale: number }): Solver => ({
-  ...withLast(euler)(withChurn(options)(euler)),
-  name: "sde"
-})
 
 /** Host arrays as a vector space, rounded to fp32 after every operation as a device does. */
 export const hostAlgebra: Algebra<Float32Array> = {

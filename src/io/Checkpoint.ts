@@ -14,4 +14,5 @@
 export { type Checkpoint, mismatches, read, type Shapes } from "./CheckpointRead.ts"
 export { list, resolve, type StepFolder } from "./checkpointFolders.ts"
 export { type Contents, write, writeFolder, type WriteOptions, type WrittenCheckpoint } from "./CheckpointWrite.ts"
-export { CheckpointError, type Mismatch } from "./CheckpointError.ts"
+export { type Retention } from "./checkpointRetention.ts"
+export { CheckpointError, fromSafetensorsError, type Mismatch } from "./CheckpointError.ts"

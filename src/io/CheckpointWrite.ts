@@ -11,26 +11,24 @@ import { basename, dirname, join } from "node:path"
 import { discard, isTemporaryName, publish, temporaryName, writeAtomically, writeSynced } from "./atomicFile.ts"
 import { CheckpointError, fromDiskError, fromSafetensorsError } from "./CheckpointError.ts"
 import { latestName, list, type StepFolder, stepName } from "./checkpointFolders.ts"
+import { checkRetention, outdated, type Retention } from "./checkpointRetention.ts"
 import { isSectionName, manifestName, render, sectionFile } from "./checkpointManifest.ts"
 import { attempt } from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
 
 /** What a checkpoint holds. */
-export interface Contents {
+export interface Contents<E = never> {
   /** Optimiser steps done; 0 or more. */
   readonly step: number
   /** Any JSON: what the run was configured with. */
   readonly configuration: unknown
   /** Any JSON values by name: position in the data, losses, versions. */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** Tensors by section, such as `model`, `ema`, `optimizer`; each section is a file of its own. */
-  readonly sections: Readonly<Record<string, Iterable<Safetensors.TensorToWrite>>>
+  /** Tensors by section, such as `model`, `ema`, `optimizer`; each section is a file of its own. Deferred ones are fetched one by one. */
+  readonly sections: Readonly<Record<string, Iterable<Safetensors.Writable<E>>>>
 }
 
-export interface WriteOptions {
-  /** Keep the last so many checkpoints; all when absent. */
-  readonly keep?: number
-}
+export type WriteOptions = Retention
 
 /** Where a checkpoint was written and how large it is. */
 export interface WrittenCheckpoint {
@@ -42,7 +40,7 @@ export interface WrittenCheckpoint {
 const badInput = (path: string, detail: string, remedy: string) =>
   new CheckpointError({ path, reason: "badInput", detail, remedy })
 
-const checkContents = (path: string, contents: Contents): Effect.Effect<void, CheckpointError> => {
+const checkContents = (path: string, contents: Contents<unknown>): Effect.Effect<void, CheckpointError> => {
   if (!Number.isSafeInteger(contents.step) || contents.step < 0) {
     return Effect.fail(badInput(path, `the step is ${contents.step}`, "give a whole number, 0 or more"))
   }
@@ -51,16 +49,20 @@ const checkContents = (path: string, contents: Contents): Effect.Effect<void, Ch
     Effect.fail(badInput(path, `"${wrong}" cannot name a section`, "use small letters, digits and hyphens"))
 }
 
-const writeSection = (folder: string, target: string, section: string, tensors: Iterable<Safetensors.TensorToWrite>) => {
+const writeSection = <E>(folder: string, target: string, section: string, tensors: Iterable<Safetensors.Writable<E>>): Effect.Effect<Safetensors.WrittenTensors, CheckpointError | E> => {
   const path = join(folder, sectionFile(section))
+  const explain = fromSafetensorsError(target, section)
+  // Where a deferred tensor comes from another file, its failure is that file's.
+  const isOwn = (error: E | Safetensors.SafetensorsError): error is Safetensors.SafetensorsError =>
+    error instanceof Safetensors.SafetensorsError && error.file === path
   return writeSynced(path, fromDiskError(target), (file) =>
-    Effect.mapError(Safetensors.writeTo(file, path, tensors), fromSafetensorsError(target, section)))
+    Effect.mapError(Safetensors.writeTo(file, path, tensors), (error) => isOwn(error) ? explain(error) : error))
 }
 
 const writeText = (path: string, target: string, text: string) =>
   writeSynced(path, fromDiskError(target), (file) => Effect.mapError(file.append(Buffer.from(text)), fromDiskError(target)))
 
-const fill = (folder: string, target: string, contents: Contents): Effect.Effect<number, CheckpointError> =>
+const fill = <E>(folder: string, target: string, contents: Contents<E>): Effect.Effect<number, CheckpointError | E> =>
   Effect.gen(function*() {
     const { step, configuration, metadata = {}, sections } = contents
     const files: Record<string, Safetensors.WrittenTensors> = {}
@@ -77,11 +79,11 @@ const makeFolder = (path: string, target: string) =>
   Effect.mapError(attempt("make the folder", path, (disk) => disk.makeFolder(path)), fromDiskError(target))
 
 /** Fills a temporary folder next to `target` and lets `place` move it; removes it if anything fails. */
-const inTemporaryFolder = (
+const inTemporaryFolder = <E>(
   target: string,
-  contents: Contents,
+  contents: Contents<E>,
   place: (temporary: string) => Effect.Effect<void, CheckpointError>
-): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.acquireUseRelease(
     Effect.sync(() => temporaryName(target)),
     (temporary) =>
@@ -114,25 +116,13 @@ const removeStep = (runFolder: string, name: string): Effect.Effect<void> => {
   )
 }
 
-const outdated = (steps: ReadonlyArray<StepFolder>, keep: number | undefined): ReadonlyArray<StepFolder> => {
-  const rewritten = steps.filter((one) => steps.some((other) => other.step === one.step && other.revision > one.revision))
-  const current = steps.filter((one) => !rewritten.includes(one))
-  return keep === undefined ? rewritten : [...rewritten, ...current.slice(0, Math.max(0, current.length - keep))]
-}
-
 // Later steps belong to a branch that the run was taken back from: not counted, and left to their owner.
-const retain = (
-  runFolder: string,
-  written: string,
-  step: number,
-  keep: number | undefined
-): Effect.Effect<void, CheckpointError> =>
-  Effect.flatMap(list(runFolder), (steps) =>
-    Effect.forEach(
-      outdated(steps.filter((one) => one.step <= step), keep).filter(({ name }) => name !== written),
-      ({ name }) => removeStep(runFolder, name),
-      { discard: true }
-    ))
+const retain = (runFolder: string, written: string, step: number, retention: Retention): Effect.Effect<void, CheckpointError> =>
+  Effect.gen(function*() {
+    const steps = (yield* list(runFolder)).filter((one) => one.step <= step)
+    const removed = (yield* outdated(runFolder, steps, retention)).filter(({ name }) => name !== written)
+    yield* Effect.forEach(removed, ({ name }) => removeStep(runFolder, name), { discard: true })
+  })
 
 const nextRevision = (steps: ReadonlyArray<StepFolder>, step: number): number =>
   1 + Math.max(0, ...steps.filter((one) => one.step === step).map((one) => one.revision))
@@ -142,28 +132,26 @@ const pointTo = (runFolder: string, name: string): Effect.Effect<void, Checkpoin
     Effect.mapError(file.append(Buffer.from(`${name}\n`)), fromDiskError(runFolder)))
 
 /**
- * Writes `runFolder/step-…`, points `latest` to it, and removes what is older than the last `keep`.
+ * Writes `runFolder/step-…`, points `latest` to it, and removes those that `options` does not keep.
  *
  * **Details** A failure at any moment leaves the previous checkpoint in place and `latest` pointing to it. Steps that a
  * resumed run does again get a new folder; the older one of the same step goes once `latest` points to the newer.
  */
-export const write = (
+export const write = <E = never>(
   runFolder: string,
-  contents: Contents,
+  contents: Contents<E>,
   options: WriteOptions = {}
-): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.gen(function*() {
     yield* checkContents(runFolder, contents)
-    if (options.keep !== undefined && !(Number.isSafeInteger(options.keep) && options.keep >= 1)) {
-      return yield* badInput(runFolder, `keep is ${options.keep}`, "keep at least one checkpoint")
-    }
+    yield* checkRetention(runFolder, options)
     yield* makeFolder(runFolder, runFolder)
     yield* removeLeftovers(runFolder)
     const target = join(runFolder, stepName(contents.step, nextRevision(yield* list(runFolder), contents.step)))
     const written = yield* inTemporaryFolder(target, contents, (temporary) =>
       Effect.mapError(publish(temporary, target), fromDiskError(target)))
     yield* pointTo(runFolder, basename(target))
-    yield* retain(runFolder, basename(target), contents.step, options.keep)
+    yield* retain(runFolder, basename(target), contents.step, options)
     return written
   })
 
@@ -189,7 +177,7 @@ const replaceFolder = (temporary: string, target: string): Effect.Effect<void, C
  * **Details** Give the tensors of section `model` with `dtype: "F16"` to halve the size; {@link read} reads both. A
  * folder already there is replaced only by a complete one.
  */
-export const writeFolder = (path: string, contents: Contents): Effect.Effect<WrittenCheckpoint, CheckpointError> =>
+export const writeFolder = <E = never>(path: string, contents: Contents<E>): Effect.Effect<WrittenCheckpoint, CheckpointError | E> =>
   Effect.gen(function*() {
     yield* checkContents(path, contents)
     yield* makeFolder(dirname(path), path)

@@ -106,6 +106,10 @@ const withEncoder = (input: unknown): unknown => {
     : input
 }
 
+const checkpointChecks = ({ checkpoint, data }: RunConfig): ReadonlyArray<Check> => [
+  [checkpoint.keepBest === 0 || data.heldOut !== undefined, "checkpoint.keepBest: the best are told by their held-out loss; give data.heldOut"]
+]
+
 type Check = readonly [holds: boolean, problem: string]
 
 const modelChecks = ({ hidden, heads }: RunConfig["model"]): ReadonlyArray<Check> => {
@@ -154,12 +158,19 @@ const distillationChecks = ({ distillation }: RunConfig): ReadonlyArray<Check> =
   ]
 }
 
+const sampleChecks = ({ model, sample: { churn, length = 1, solver } }: RunConfig): ReadonlyArray<Check> => [
+  [solver !== "sde" || churn === 0, "sample.churn: sde has a churn of its own, sample.gamma; choose another solver or leave churn out"],
+  [length <= model.length, `sample.length: ${length} is more than model.length, ${model.length}`]
+]
+
 const crossChecks: ReadonlyArray<(config: RunConfig) => ReadonlyArray<Check>> = [
   ({ model }) => modelChecks(model),
   ({ encoder }) => encoderChecks(encoder),
   conditionChecks,
   scheduleChecks,
-  distillationChecks
+  checkpointChecks,
+  distillationChecks,
+  sampleChecks
 ]
 
 /** What the keys must fulfil together. */
@@ -189,7 +200,11 @@ export const mapPaths = (config: RunConfig, change: (path: string) => string): R
     encoder: encoder.path === undefined ? encoder : { ...encoder, path: change(encoder.path) },
     data: { ...data, train: all(data.train), ...(data.heldOut === undefined ? {} : { heldOut: all(data.heldOut) }) },
     checkpoint: { ...checkpoint, directory: change(checkpoint.directory) },
-    log: log.file === undefined ? log : { ...log, file: change(log.file) },
+    log: {
+      ...log,
+      ...(log.file === undefined ? {} : { file: change(log.file) }),
+      ...(log.tensorboard === undefined ? {} : { tensorboard: change(log.tensorboard) })
+    },
     ...(distillation === undefined ? {} : { distillation: { ...distillation, teacher: change(distillation.teacher), directory: change(distillation.directory) } })
   }
 }

@@ -18,6 +18,16 @@ export interface TensorToWrite {
   readonly dtype?: "F32" | "F16" | "I32" | "U8"
 }
 
+/** A tensor whose values are fetched only when it is their turn to be written: one at a time is in memory. */
+export interface DeferredTensor<out E = never> {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
+  readonly read: Effect.Effect<Float32Array, E>
+}
+
+/** What a file is made of. */
+export type Writable<E = never> = TensorToWrite | DeferredTensor<E>
+
 export interface WriteOptions {
   /** Text pairs for the header. */
   readonly metadata?: Readonly<Record<string, string>>
@@ -29,9 +39,13 @@ export interface WrittenTensors {
   readonly sha256: string
 }
 
-interface Planned extends TensorToWrite {
+interface Planned<E> {
+  readonly name: string
+  readonly shape: ReadonlyArray<number>
   readonly dtype: "F32" | "F16" | "I32" | "U8"
+  readonly elements: number
   readonly bytes: number
+  readonly read: Effect.Effect<TensorToWrite["data"], E>
 }
 
 const elementsPerChunk = 1 << 20
@@ -42,23 +56,28 @@ const natural = (data: TensorToWrite["data"]) =>
 const refuse = (file: string, tensor: string, reason: SafetensorsError["reason"], detail: string, remedy: string) =>
   new SafetensorsError({ file, tensor, reason, detail, remedy })
 
-const plan = (file: string, tensor: TensorToWrite): Planned => {
-  const { name, data, shape } = tensor
+const isDeferred = <E>(tensor: Writable<E>): tensor is DeferredTensor<E> => "read" in tensor
+
+const dtypeOf = (file: string, { data, dtype, name }: TensorToWrite): Planned<never>["dtype"] => {
   const own = natural(data)
-  const dtype = tensor.dtype ?? own
-  if (dtype !== own && !(dtype === "F16" && own === "F32")) {
-    const detail = `values of type ${own} cannot be written as ${dtype}`
-    throw refuse(file, name, "unsupportedType", detail, "convert them first")
-  }
-  const elements = shape.every((n) => Number.isSafeInteger(n) && n >= 0) ? elementsOf(shape) : undefined
-  if (elements !== data.length) {
-    const detail = `${data.length} values do not make the shape [${shape}]`
-    throw refuse(file, name, "badShape", detail, "give the shape of the values")
-  }
-  return { ...tensor, dtype, bytes: data.length * elementSizes[dtype]! }
+  if (dtype === undefined || dtype === own || (dtype === "F16" && own === "F32")) return dtype ?? own
+  throw refuse(file, name, "unsupportedType", `values of type ${own} cannot be written as ${dtype}`, "convert them first")
 }
 
-const planAll = (file: string, tensors: Iterable<TensorToWrite>): ReadonlyArray<Planned> => {
+const misshapen = (file: string, name: string, length: number, shape: ReadonlyArray<number>) =>
+  refuse(file, name, "badShape", `${length} values do not make the shape [${shape}]`, "give the shape of the values")
+
+const plan = <E>(file: string, tensor: Writable<E>): Planned<E> => {
+  const { name, shape } = tensor
+  const elements = shape.every((n) => Number.isSafeInteger(n) && n >= 0) ? elementsOf(shape) : undefined
+  const dtype = isDeferred(tensor) ? "F32" : dtypeOf(file, tensor)
+  if (elements === undefined) throw refuse(file, name, "badShape", `[${shape}] is no shape`, "give whole numbers, 0 or more")
+  if (!isDeferred(tensor) && elements !== tensor.data.length) throw misshapen(file, name, tensor.data.length, shape)
+  const read = isDeferred(tensor) ? tensor.read : Effect.succeed(tensor.data)
+  return { name, shape, dtype, elements, bytes: elements * elementSizes[dtype]!, read }
+}
+
+const planAll = <E>(file: string, tensors: Iterable<Writable<E>>): ReadonlyArray<Planned<E>> => {
   const seen = new Set<string>()
   const planned = Array.from(tensors, (tensor) => {
     if (seen.has(tensor.name) || tensor.name === "__metadata__") {
@@ -71,7 +90,7 @@ const planAll = (file: string, tensors: Iterable<TensorToWrite>): ReadonlyArray<
   return planned.sort((a, b) => elementSizes[b.dtype]! - elementSizes[a.dtype]!)
 }
 
-const headerOf = (planned: ReadonlyArray<Planned>, metadata: WriteOptions["metadata"]): Uint8Array => {
+const headerOf = (planned: ReadonlyArray<Planned<unknown>>, metadata: WriteOptions["metadata"]): Uint8Array => {
   let offset = 0
   const entries = planned.map(({ name, dtype, shape, bytes }) => {
     const data_offsets = [offset, offset += bytes]
@@ -103,10 +122,10 @@ const checkedHalf = (file: string, name: string, values: Float32Array, first: nu
 }
 
 /** The bytes of a tensor in the file, a few megabytes at a time. */
-const payload = function*(file: string, tensor: Planned): Generator<Uint8Array> {
-  for (let first = 0; first < tensor.data.length; first += elementsPerChunk) {
-    const part = tensor.data.subarray(first, first + elementsPerChunk)
-    yield bytesOf(tensor.dtype === "F16" ? checkedHalf(file, tensor.name, part as Float32Array, first) : part)
+const payload = function*(file: string, { dtype, name }: Planned<unknown>, data: TensorToWrite["data"]): Generator<Uint8Array> {
+  for (let first = 0; first < data.length; first += elementsPerChunk) {
+    const part = data.subarray(first, first + elementsPerChunk)
+    yield bytesOf(dtype === "F16" ? checkedHalf(file, name, part as Float32Array, first) : part)
   }
 }
 
@@ -118,12 +137,12 @@ const attemptSync = <A>(path: string, run: () => A): Effect.Effect<A, Safetensor
   })
 
 /** Writes header and data into an open file; `path` is for error messages. */
-export const writeTo = (
+export const writeTo = <E = never>(
   file: AtomicFile,
   path: string,
-  tensors: Iterable<TensorToWrite>,
+  tensors: Iterable<Writable<E>>,
   options: WriteOptions = {}
-): Effect.Effect<WrittenTensors, SafetensorsError> =>
+): Effect.Effect<WrittenTensors, SafetensorsError | E> =>
   Effect.gen(function*() {
     const hash = createHash("sha256")
     const append = (bytes: Uint8Array) => {
@@ -133,7 +152,9 @@ export const writeTo = (
     const planned = yield* attemptSync(path, () => planAll(path, tensors))
     yield* append(yield* attemptSync(path, () => headerOf(planned, options.metadata)))
     for (const tensor of planned) {
-      const parts = payload(path, tensor)
+      const data = yield* tensor.read
+      if (data.length !== tensor.elements) return yield* misshapen(path, tensor.name, data.length, tensor.shape)
+      const parts = payload(path, tensor, data)
       for (;;) {
         const part = yield* attemptSync(path, () => parts.next())
         if (part.done) break
@@ -144,9 +165,9 @@ export const writeTo = (
   })
 
 /** Writes a file of tensors; it appears under `path` only when it is whole and on the disk. */
-export const write = (
+export const write = <E = never>(
   path: string,
-  tensors: Iterable<TensorToWrite>,
+  tensors: Iterable<Writable<E>>,
   options: WriteOptions = {}
-): Effect.Effect<WrittenTensors, SafetensorsError> =>
+): Effect.Effect<WrittenTensors, SafetensorsError | E> =>
   writeAtomically(path, fromDiskError(path), (file) => writeTo(file, path, tensors, options))

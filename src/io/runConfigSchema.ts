@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
+import { solverNames } from "../flow/Samplers.ts"
 import { presetNames } from "./runPresets.ts"
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -88,7 +89,8 @@ const Data = Schema.Struct({
   labelDropProbability: key(Share, 0, "Share of the rows whose condition is hidden; needed for guidance."),
   shuffleWindow: key(AtLeastOne, 1024, "Documents shuffled among each other; 1 keeps the order of the files."),
   epochs: optional(Positive, "Passes over the data; without end when absent."),
-  batchSize: key(AtLeastOne, 512, "Rows of one forward pass.")
+  batchSize: key(AtLeastOne, 512, "Rows of one forward pass."),
+  prefetch: key(Count, 0, "Batches whose rows are read and tokenised ahead; changes no result.")
 })
 
 const LogitNormal = Schema.Struct({
@@ -144,29 +146,40 @@ const Optimizer = Schema.Struct({
   beta2: key(Decay, 0.95, "Decay of the second moment (AdamW only)."),
   gradientAccumulation: key(AtLeastOne, 1, "Batches whose gradients are averaged for one step."),
   clipNorm: key(Positive, 1, "Greatest norm of the gradient."),
+  onDivergence: key(
+    Schema.Literals(["stop", "skip", "rollback"]),
+    "stop",
+    "A batch whose loss or gradient is not finite ends the run, is passed over, or takes the run back to its last checkpoint, to go on behind it."
+  ),
   emaDecay: key(Decay, 0.9999, "Decay of the moving average of the parameters.")
 })
 
 const CheckpointSection = Schema.Struct({
   directory: key(Text, "checkpoints", "Folder of the run's checkpoints, relative to the run file."),
   every: key(AtLeastOne, 1000, "Steps between checkpoints; one is written at the end in any case."),
-  keep: key(AtLeastOne, 3, "Checkpoints that are kept.")
+  keep: key(AtLeastOne, 3, "Last checkpoints that are kept."),
+  keepEvery: optional(AtLeastOne, "Also keeps checkpoints whose step is a multiple of this."),
+  keepBest: key(Count, 0, "Also keeps so many of those with the least held-out loss, which is then measured at each; needs data.heldOut.")
 })
 
 const Log = Schema.Struct({
   every: key(AtLeastOne, 100, "Steps between progress lines."),
   heldOutEvery: key(AtLeastOne, 1000, "Steps between held-out losses."),
-  file: optional(Text, "File of metrics, one JSON object a line, relative to the run file.")
+  file: optional(Text, "File of metrics, one JSON object a line, relative to the run file."),
+  tensorboard: optional(Text, "Folder for TensorBoard's event files, relative to the run file.")
 })
 
 const Sample = Schema.Struct({
   count: key(AtLeastOne, 8, "Texts to write."),
   steps: key(AtLeastOne, 32, "Steps from noise to text."),
-  solver: key(Schema.Literals(["sde", "ode"]), "sde", "With churn (sde) or without (ode)."),
-  gamma: key(NotNegative, 1.5, "Strength of the churn (sde only)."),
+  solver: key(Schema.Literals(solverNames), "sde", "How a step is taken: see samplers.md."),
+  gamma: key(NotNegative, 1.5, "Strength of the reference's churn (sde only)."),
+  churn: key(NotNegative, 0, "Strength of Karras churn, around any solver but sde; 0 is none."),
   guidanceScale: key(NotNegative, 1, "Classifier-free guidance; 1 is none."),
   selfConditionScale: key(NotNegative, 3, "Self-conditioning guidance."),
-  timeGrid: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "Where the steps lie.")
+  timeGrid: key(Schema.Literals(["logitNormal", "uniform"]), "logitNormal", "Where the steps lie."),
+  stopWhenStable: optional(AtLeastOne, "Take no more steps with a text whose tokens have stayed the same so many times in a row."),
+  length: optional(AtLeastOne, "Tokens of each text, exactly; without it a text ends where the network writes its end. Answers to prompts have no such length.")
 })
 
 const Round = Schema.Struct({

@@ -149,22 +149,50 @@ const branchSums = (elf: Elf, batch: TrainingRows, timeEpsilon: number): BranchS
   }
 }
 
-const losses = (batch: TrainingRows, denoiser: number, decoder: number): Losses => {
-  const denoiserWeight = weightOf(batch, rowsWhere(batch.decoderActive, 0))
-  const decoderWeight = weightOf(batch, rowsWhere(batch.decoderActive, 1))
-  return {
-    loss: (denoiser + decoder) / Math.max(1, denoiserWeight + decoderWeight),
-    denoiserLoss: denoiser / Math.max(1, denoiserWeight),
-    decoderLoss: decoder / Math.max(1, decoderWeight)
-  }
+/** What a batch, or a part of it, adds to its losses: the sums of both branches, and what they are divided by. */
+export type LossSums = {
+  readonly denoiser: number
+  readonly decoder: number
+  readonly denoiserWeight: number
+  readonly decoderWeight: number
 }
+
+/** What the gradient of a batch's sums is divided by. */
+export const denominator = ({ decoderWeight, denoiserWeight }: Pick<LossSums, "decoderWeight" | "denoiserWeight">): number =>
+  Math.max(1, denoiserWeight + decoderWeight)
+
+/** The losses of the batch that has these sums. */
+export const lossesOf = (sums: LossSums): Losses => ({
+  loss: (sums.denoiser + sums.decoder) / denominator(sums),
+  denoiserLoss: sums.denoiser / Math.max(1, sums.denoiserWeight),
+  decoderLoss: sums.decoder / Math.max(1, sums.decoderWeight)
+})
+
+const weightsOf = (batch: TrainingRows): Pick<LossSums, "decoderWeight" | "denoiserWeight"> => ({
+  denoiserWeight: weightOf(batch, rowsWhere(batch.decoderActive, 0)),
+  decoderWeight: weightOf(batch, rowsWhere(batch.decoderActive, 1))
+})
+
+const valuesOf = ({ decoder, denoiser }: BranchSums) => ({ denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! })
 
 /** Losses alone: held-out evaluation. Synchronous; call it inside a kernel. */
 export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: number): Losses =>
-  tf.tidy(() => {
-    const { decoder, denoiser } = branchSums(elf, batch, timeEpsilon)
-    return losses(batch, denoiser.dataSync()[0]!, decoder.dataSync()[0]!)
-  })
+  tf.tidy(() => lossesOf({ ...weightsOf(batch), ...valuesOf(branchSums(elf, batch, timeEpsilon)) }))
+
+/**
+ * Sums of both branches, and the gradients of their total divided by `divisor`: what a process adds that holds a part of the
+ * batch's rows. Synchronous; call it inside a kernel.
+ */
+export const lossSumsAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number, divisor: number): { readonly sums: LossSums; readonly gradients: Parameters } => {
+  let values = { denoiser: 0, decoder: 0 }
+  const total = (): tf.Scalar => {
+    const branches = branchSums(elf, batch, timeEpsilon)
+    values = valuesOf(branches)
+    return tf.div(tf.add(branches.denoiser, branches.decoder), divisor)
+  }
+  const { gradients } = valueAndGradients(elf.parameters, total)
+  return { sums: { ...weightsOf(batch), ...values }, gradients }
+}
 
 /**
  * Losses and gradients of one batch. Synchronous; call it inside a kernel. A parameter that the batch does not reach has
@@ -172,13 +200,6 @@ export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: numbe
  * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
 export const lossAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number): LossAndGradients => {
-  const weight = Math.max(1, weightOf(batch, Array.from(batch.decoderActive.keys())))
-  let sums: { denoiser: number; decoder: number } = { denoiser: 0, decoder: 0 }
-  const total = (): tf.Scalar => {
-    const { decoder, denoiser } = branchSums(elf, batch, timeEpsilon)
-    sums = { denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! }
-    return tf.div(tf.add(denoiser, decoder), weight)
-  }
-  const { gradients } = valueAndGradients(elf.parameters, total)
-  return { ...losses(batch, sums.denoiser, sums.decoder), gradients }
+  const { gradients, sums } = lossSumsAndGradients(elf, batch, timeEpsilon, denominator(weightsOf(batch)))
+  return { ...lossesOf(sums), gradients }
 }

@@ -29,10 +29,20 @@ const corruptedId = (id: number, choice: number, replacement: number, { maskId, 
   return choice < 0.9 ? Math.floor(replacement * vocabulary) : id
 }
 
-/** Hides tokens of one row by draws of its `index`. `ids` `[S]` */
-export const maskTokens = (options: MaskingOptions, source: RandomSource, ids: Int32Array, index: number): MaskedRow => {
+/** A row of which tokens are to be hidden. */
+export interface MaskableRow {
+  /** `[S]` */
+  readonly ids: Int32Array
+  /** Valid tokens; padding behind them is never predicted. */
+  readonly length: number
+  /** The key of the row's draws. */
+  readonly index: number
+}
+
+/** Hides tokens of one row by draws of its `index`. */
+export const maskTokens = (options: MaskingOptions, source: RandomSource, { ids, index, length }: MaskableRow): MaskedRow => {
   const draw = source.uniform({ purpose: "maskedTokens", index }, 3 * ids.length)
-  const positions = Array.from(ids.keys()).filter((position) => draw[3 * position]! < options.probability)
+  const positions = Array.from({ length }, (_, position) => position).filter((position) => draw[3 * position]! < options.probability)
   const corrupted = ids.slice()
   for (const position of positions) {
     corrupted[position] = corruptedId(ids[position]!, draw[3 * position + 1]!, draw[3 * position + 2]!, options)
@@ -50,17 +60,19 @@ export interface MaskedBatch {
   readonly positions: Int32Array
   /** The tokens that stood there. */
   readonly targets: Int32Array
+  /** Which keys each query sees, 1 = sees, `[B, S, S]`; absent: all. */
+  readonly visible?: Float32Array | undefined
 }
 
-/** Masks rows of equal length; `indices` are the keys of their draws. */
+/** Masks rows of equal length, padding included. */
 export const maskBatch = (
   options: MaskingOptions,
   source: RandomSource,
-  rows: ReadonlyArray<Int32Array>,
-  indices: ReadonlyArray<number>
+  rows: ReadonlyArray<MaskableRow>,
+  visible?: Float32Array
 ): MaskedBatch => {
-  const length = rows[0]!.length
-  const masked = rows.map((ids, i) => maskTokens(options, source, ids, indices[i]!))
+  const length = rows[0]!.ids.length
+  const masked = rows.map((row) => maskTokens(options, source, row))
   const ids = new Int32Array(rows.length * length)
   masked.forEach((row, i) => ids.set(row.ids, i * length))
   return {
@@ -68,12 +80,15 @@ export const maskBatch = (
     length,
     ids,
     positions: Int32Array.from(masked.flatMap((row, i) => row.positions.map((position) => i * length + position))),
-    targets: Int32Array.from(masked.flatMap((row, i) => row.positions.map((position) => rows[i]![position]!)))
+    targets: Int32Array.from(masked.flatMap((row, i) => row.positions.map((position) => rows[i]!.ids[position]!))),
+    visible
   }
 }
 
 const head = (parameters: Parameters, config: T5Config, batch: MaskedBatch) => {
-  const latents = encode(parameters, config, tf.tensor2d(batch.ids, [batch.size, batch.length], "int32"))
+  const { length, size, visible } = batch
+  const mask = visible === undefined ? undefined : tf.tensor3d(visible, [size, length, length])
+  const latents = encode(parameters, config, tf.tensor2d(batch.ids, [size, length], "int32"), mask)
   const hidden = tf.gather(tf.reshape(latents, [-1, config.d_model]), tf.tensor1d(batch.positions, "int32")) as tf.Tensor2D
   return {
     hidden: tf.mul(hidden, config.d_model ** -0.5) as tf.Tensor2D,

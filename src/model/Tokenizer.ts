@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { createHash } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
@@ -44,6 +45,8 @@ export class Tokenizer extends Context.Service<Tokenizer, {
   readonly vocabularySize: number
   readonly padId: number
   readonly endOfSequenceId: number
+  /** sha256 of the vocabulary's JSON and the two special tokens, hexadecimal: the same for the same ids. */
+  readonly digest: string
 }>()("elf-streams/model/Tokenizer") {
   /** The T5 vocabulary that ships with the library. */
   static readonly layer: Layer.Layer<Tokenizer, TokenizeError> = Layer.effect(
@@ -71,10 +74,10 @@ const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.mes
 
 const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 
-const readVocabulary = async (path: string): Promise<Rust.Tokenizer> => {
+const readVocabulary = async (path: string): Promise<string> => {
   const bytes = await readFile(path)
   const json = isGzip(bytes) ? await promisify(gunzip)(bytes) : bytes
-  return Rust.Tokenizer.fromString(withoutLengths(json.toString("utf8")))
+  return withoutLengths(json.toString("utf8"))
 }
 
 /** Sentence encoders bring settings that cut every text after 128 tokens and fill it up to them. */
@@ -98,9 +101,12 @@ const specialToken = (rust: Rust.Tokenizer, candidates: ReadonlyArray<string>): 
 }
 
 const load = (path: string, tokens: SpecialTokens = {}): Effect.Effect<Tokenizer["Service"], TokenizeError> =>
-  Effect.tryPromise({ try: () => readVocabulary(path).then((rust) => make(rust, tokens)), catch: loadError(path) })
+  Effect.tryPromise({ try: () => readVocabulary(path).then((json) => make(json, tokens)), catch: loadError(path) })
 
-const make = (rust: Rust.Tokenizer, { endOfSequence, pad }: SpecialTokens): Tokenizer["Service"] => {
+const make = (json: string, { endOfSequence, pad }: SpecialTokens): Tokenizer["Service"] => {
+  const rust = Rust.Tokenizer.fromString(json)
+  const padId = specialToken(rust, pad === undefined ? ["<pad>", "[PAD]"] : [pad])
+  const endOfSequenceId = specialToken(rust, endOfSequence === undefined ? ["</s>", "[SEP]"] : [endOfSequence])
   const vocabularySize = rust.getVocabSize(true)
   const encodeBatch = Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
     yield* requireTexts(texts)
@@ -121,8 +127,9 @@ const make = (rust: Rust.Tokenizer, { endOfSequence, pad }: SpecialTokens): Toke
       })
     }),
     vocabularySize,
-    padId: specialToken(rust, pad === undefined ? ["<pad>", "[PAD]"] : [pad]),
-    endOfSequenceId: specialToken(rust, endOfSequence === undefined ? ["</s>", "[SEP]"] : [endOfSequence])
+    padId,
+    endOfSequenceId,
+    digest: createHash("sha256").update(json).update(`\n${padId} ${endOfSequenceId}`).digest("hex")
   })
 }
 

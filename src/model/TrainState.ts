@@ -104,3 +104,19 @@ export const snapshot = (state: TrainStateFields): TrainSnapshot => ({
   moments: [...download(state.optimizer.moments)],
   accumulated: [...download(state.accumulated)]
 })
+
+const overwrite = (tensors: Record<string, tf.Tensor>, from: ReadonlyArray<HostTensor>): void => {
+  dispose(tensors)
+  for (const name of Object.keys(tensors)) delete tensors[name]
+  Object.assign(tensors, upload(from))
+}
+
+/** Puts `state` back to where `from` was taken, without a new network. Synchronous; call it inside a kernel. */
+export const restore = (state: TrainStateFields, from: TrainSnapshot): void => {
+  overwrite(state.elf.parameters, from.model)
+  overwrite(state.average, from.average)
+  overwrite(state.optimizer.moments, from.moments)
+  overwrite(state.accumulated, from.accumulated)
+  state.optimizer.updates = from.updates
+  state.step = from.step
+}

@@ -12,6 +12,16 @@ export {
   KernelError,
   OutOfMemoryError
 } from "./Backend.ts"
+export {
+  Collective,
+  type CollectiveError,
+  type CollectiveFields,
+  CollectiveUnavailableError,
+  type GroupOptions,
+  type Patience,
+  PeerLostError,
+  RanksDifferError
+} from "./Collective.ts"
 export * as Elf from "./Elf.ts"
 export { type EmbedError, Encoder, type EncoderRows, type LatentNormalization, type T5Weights } from "./Encoder.ts"
 export { type FlowProcess, publishedProcess } from "./FlowProcess.ts"

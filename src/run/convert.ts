@@ -74,11 +74,9 @@ const average = ({ checkpoint: { ema }, path }: Source, weights: ConvertRequest[
 
 const noAverage = "The checkpoint holds no moving average of the weights: its only weights are taken."
 
-const read = (weights: Weights, names: Iterable<string>): Effect.Effect<ReadonlyArray<Safetensors.TensorToWrite>, SourceError> =>
-  Effect.forEach(names, (name) => {
-    const { read, shape } = weights.get(name)!
-    return Effect.map(read, (data) => ({ name, shape, data }))
-  })
+/** Tensors that are read when they are written: of a large network, one at a time is in memory. */
+const deferred = (weights: Weights, names: Iterable<string>): ReadonlyArray<Safetensors.DeferredTensor<SourceError>> =>
+  Array.from(names, (name) => ({ name, ...weights.get(name)! }))
 
 /** Optimiser state and whatever else training goes on from, unless other weights than all were asked for. */
 const trainingSections = (source: Source, run: RunConfig.RunConfig) => {
@@ -118,10 +116,8 @@ const writeFolder = Effect.fnUntraced(function*(request: ConvertRequest, source:
   const plan = planFolder(source, run, weights, yield* average(source, weights))
   yield* checkAll(plan, sizes, source.path)
   const order = [...parameterShapes(run.model).keys()]
-  const sections: Record<string, ReadonlyArray<Safetensors.TensorToWrite>> = {}
-  for (const [section, tensors] of Object.entries(plan.sections)) {
-    sections[section] = yield* read(tensors, section === "model" || section === "ema" ? order : tensors.keys())
-  }
+  const sections = Object.fromEntries(Object.entries(plan.sections).map(([section, tensors]) =>
+    [section, deferred(tensors, section === "model" || section === "ema" ? order : tensors.keys())]))
   const step = source.checkpoint.step ?? 0
   const metadata = { ...plan.metadata, convertedFrom: { name: basename(source.path), format: source.format } }
   const { bytes } = yield* Checkpoint.writeFolder(output, { step, configuration: portable(run, output), metadata, sections })
@@ -137,7 +133,7 @@ const writeTorch = Effect.fnUntraced(function*(request: ConvertRequest, source: 
   const weights = request.weights ?? (ema === undefined ? "model" : "ema")
   const chosen = weights === "ema" ? ema! : source.checkpoint.model
   yield* checkParameters(chosen, sizes, source.path, weights)
-  const tensors = yield* read(chosen, parameterShapes({ ...sizes, length: 1 }).keys())
+  const tensors = deferred(chosen, parameterShapes({ ...sizes, length: 1 }).keys())
   const origin = originFor(output, source.checkpoint.step ?? 0, weights, run)
   // `format: pt` is what PyTorch's own tools write and look for.
   const { bytes } = yield* Safetensors.write(output, tensors, { metadata: { format: "pt", [originKey]: JSON.stringify(origin) } })

@@ -35,5 +35,7 @@ export const trainOptions = ({ optimizer }: PlannedRun): TrainOptions => ({
   steps: optimizer.steps,
   clipNorm: optimizer.clipNorm,
   gradientAccumulation: optimizer.gradientAccumulation,
-  emaDecay: optimizer.emaDecay
+  emaDecay: optimizer.emaDecay,
+  // A rollback begins where the stage stops.
+  onDivergence: optimizer.onDivergence === "skip" ? "skip" : "stop"
 })

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { spanStart } from "../flow/Distillation.ts"
 import { logitNormal, type TimeDistribution, uniform } from "../flow/TimeDistribution.ts"
 import { Checkpoint, type RunConfig } from "../io/index.ts"
@@ -51,7 +51,11 @@ const roundRun = (run: RunConfig.RunConfig, section: PlannedDistillation, folder
     flow: { ...run.flow, decoderProbability: section.decoderProbability },
     optimizer: { ...optimizer, steps: section.stepsPerRound, warmupSteps: section.warmupSteps },
     checkpoint: { ...run.checkpoint, directory: folder },
-    log: run.log.file === undefined ? run.log : { ...run.log, file: join(folder, "metrics.jsonl") },
+    log: {
+      ...run.log,
+      ...(run.log.file === undefined ? {} : { file: join(folder, "metrics.jsonl") }),
+      ...(run.log.tensorboard === undefined ? {} : { tensorboard: join(run.log.tensorboard, basename(folder)) })
+    },
     sample: { ...run.sample, steps: studentSteps }
   }
 }

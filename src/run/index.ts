@@ -12,5 +12,9 @@ export * as Inference from "./inference/index.ts"
 export { type DistillationSection, planDistillation, type PlannedDistillation, type PlannedRun, planRun, rowsPerEpoch, ShortRunError } from "./plan.ts"
 export * as Pretrained from "./Pretrained.ts"
 export { readTrainSnapshot, type RunPosition, writeTrainCheckpoint } from "./runCheckpoint.ts"
-export { generateOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps } from "./sampling.ts"
-export { type DataStart, NoDataError, trainingBatches } from "./trainingData.ts"
+export {
+  checkedChoice, generateOptions, infillOptions, processOf, samplerChoice, type SamplerChoice, samplerOptions, timeSteps
+} from "./sampling.ts"
+export { requireSameRun, requireSameState, shareState } from "./sharedRun.ts"
+export { type DataStart, trainingBatches } from "./trainingData.ts"
+export { type DataPosition, NoDataError, positionOf, type TrainingFile, trainingFiles } from "./trainingFiles.ts"

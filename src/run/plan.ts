@@ -7,7 +7,7 @@ import { Effect, Schema, Stream } from "effect"
 import { Parquet, type RunConfig } from "../io/index.ts"
 import { tokenize } from "../streams/tokenize.ts"
 import { tokenizerLayer } from "./encoder.ts"
-import { NoDataError, rowCount } from "./trainingData.ts"
+import { countRows, NoDataError, trainingFiles } from "./trainingFiles.ts"
 
 /** A run whose number of steps is known. */
 export interface PlannedRun extends RunConfig.RunConfig {
@@ -41,7 +41,7 @@ const meanTokens = ({ data: { column, train } }: RunConfig.RunConfig) =>
  * is judged by the first 2,048 documents and so exact for smaller data only. A function of the files alone.
  */
 export const rowsPerEpoch = Effect.fnUntraced(function*(run: RunConfig.RunConfig) {
-  const documents = yield* rowCount(run.data.train)
+  const documents = countRows(yield* trainingFiles(run.data.train))
   if (documents === 0) return yield* new NoDataError({ pattern: String(run.data.train) })
   return run.data.conditionColumn === undefined ? (documents * (yield* meanTokens(run))) / run.model.length : documents
 })

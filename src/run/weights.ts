@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { join, relative, resolve } from "node:path"
-import { type Checkpoint, RunConfig } from "../io/index.ts"
+import { Checkpoint, RunConfig, type Safetensors } from "../io/index.ts"
 import { type ModelConfig, parameterShapes } from "../model/ModelConfig.ts"
 import type { HostTensor } from "../model/Parameters.ts"
 
@@ -18,6 +18,9 @@ export const checkpointConfig = (checkpoint: Checkpoint.Checkpoint): Effect.Effe
   Effect.map(RunConfig.decode(checkpoint.configuration, join(checkpoint.path, "checkpoint.json")), (run) =>
     RunConfig.mapPaths(run, (path) => resolve(checkpoint.path, path)))
 
+const explain = <A>(path: string, section: string, read: Effect.Effect<A, Safetensors.SafetensorsError>) =>
+  Effect.mapError(read, Checkpoint.fromSafetensorsError(path, section))
+
 /** The tensors of one section, all of the expected shapes, in their order. */
 export const readSection = Effect.fnUntraced(function*(
   checkpoint: Checkpoint.Checkpoint,
@@ -25,8 +28,11 @@ export const readSection = Effect.fnUntraced(function*(
   shapes: ReadonlyMap<string, ReadonlyArray<number>>
 ) {
   yield* checkpoint.expect(section, Object.fromEntries(shapes))
-  const tensors = yield* checkpoint.section(section)
-  return Array.from(shapes, ([name, shape]): HostTensor => ({ name, shape, data: Float32Array.from(tensors.get(name)!.data) }))
+  return yield* Effect.scoped(Effect.gen(function*() {
+    const file = yield* checkpoint.open(section)
+    return yield* Effect.forEach(shapes, ([name, shape]) =>
+      Effect.map(explain(checkpoint.path, section, file.read(name)), ({ data }): HostTensor => ({ name, shape, data: data instanceof Float32Array ? data : Float32Array.from(data) })))
+  }))
 })
 
 /** The weights that sampling uses: the moving average, where the checkpoint has it. */

@@ -3,41 +3,61 @@
  * only, so nothing behind it can matter.
  */
 import { Effect } from "effect"
-import { type EmbedError, Encoder } from "../model/Encoder.ts"
-import { latentsOf } from "./embed.ts"
+import { type EmbedError, Encoder, type EncoderRows } from "../model/Encoder.ts"
 import { rungOf, rungs } from "./lengthBuckets.ts"
-import type { LabelledSequence } from "./Sequence.ts"
+import { allGiven, givenLength, type Template } from "./Template.ts"
 
-const conditionRow = (ids: Int32Array, positions: number, padId: number): LabelledSequence => {
-  const padded = new Int32Array(positions).fill(padId)
-  padded.set(ids)
-  return { ids: padded, length: ids.length, conditionLength: ids.length, index: 0, labelDropped: false }
+/** Every query sees the given tokens, and them only. `[P, P]` */
+const writeMask = ({ given }: Template, positions: number, out: Float32Array): void => {
+  for (let query = 0; query < positions; query++) out.set(given.subarray(0, positions), query * positions)
+}
+
+const isFull = ({ given }: Template, positions: number): boolean => given.length >= positions && given.subarray(0, positions).every((one) => one === 1)
+
+/** Rows of `positions` tokens, padding where none is given; no mask where every token sees every token. */
+const encoderRows = (templates: ReadonlyArray<Template>, positions: number, padId: number): EncoderRows => {
+  const ids = new Int32Array(templates.length * positions).fill(padId)
+  templates.forEach((template, row) =>
+    template.given.subarray(0, positions).forEach((given, i) => { if (given === 1) ids[row * positions + i] = template.ids[i]! }))
+  const rows = { size: templates.length, length: positions, ids }
+  if (templates.every((template) => isFull(template, positions))) return rows
+  const mask = new Float32Array(templates.length * positions ** 2)
+  templates.forEach((template, row) => writeMask(template, positions, mask.subarray(row * positions ** 2, (row + 1) * positions ** 2)))
+  return { ...rows, mask }
 }
 
 /** Positions that the encoder is given for a condition of `length` tokens, of a network with `maximum` positions. */
 export const encodedPositions = (length: number, maximum: number): number => length === 0 ? 0 : rungOf(length, maximum)
 
 /**
- * Latents of each condition of at most `length` tokens, `[B, S, D]` with S = `length`: zero behind the condition. Rungs end
- * at `maximum`, by default `length`.
+ * Latents of the given tokens of each template, `[B, S, D]` with S = `length`, at their own positions; behind the last
+ * given token they are zero, and in blanks before it they mean nothing. Rungs end at `maximum`, by default `length`.
  *
- * **Details** Conditions whose lengths share a rung go through the encoder together; the rung follows from a condition's
+ * **Details** Templates whose lengths share a rung go through the encoder together; the rung follows from a template's
  * own length, so its latents do not depend on the others.
  */
-export const conditionLatents = Effect.fnUntraced(function*(
-  conditions: ReadonlyArray<Int32Array>,
+export const givenLatents = Effect.fnUntraced(function*(
+  templates: ReadonlyArray<Template>,
   length: number,
   padId: number,
   maximum: number = length
 ): Effect.fn.Return<Float32Array, EmbedError, Encoder> {
-  const { width } = yield* Encoder
-  const latents = new Float32Array(conditions.length * length * width)
-  for (const [positions, rows] of rungs(conditions.map((ids) => ids.length), maximum)) {
-    const embedded = yield* latentsOf(rows.map((row) => conditionRow(conditions[row]!, positions, padId)))
+  const { embed, width } = yield* Encoder
+  const latents = new Float32Array(templates.length * length * width)
+  for (const [positions, rows] of rungs(templates.map(givenLength), maximum)) {
+    const embedded = yield* embed(encoderRows(rows.map((row) => templates[row]!), positions, padId))
     rows.forEach((row, i) => {
       const from = i * positions * width
-      latents.set(embedded.subarray(from, from + conditions[row]!.length * width), row * length * width)
+      latents.set(embedded.subarray(from, from + givenLength(templates[row]!) * width), row * length * width)
     })
   }
   return latents
 })
+
+/** {@link givenLatents} of whole conditions of at most `length` tokens. */
+export const conditionLatents = (
+  conditions: ReadonlyArray<Int32Array>,
+  length: number,
+  padId: number,
+  maximum: number = length
+): Effect.Effect<Float32Array, EmbedError, Encoder> => givenLatents(conditions.map(allGiven), length, padId, maximum)

@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Stream } from "effect"
 import { Backend, type BackendError } from "../model/Backend.ts"
-import { mostLikelyTokens } from "../model/CrossEntropy.ts"
+import { mostLikelyTokens, type Unembedding } from "../model/CrossEntropy.ts"
 import { decoderHead, type Elf, trunk } from "../model/Elf.ts"
 import { Network } from "../model/Network.ts"
 import { parameter } from "../model/Parameters.ts"
@@ -21,6 +21,8 @@ export interface DecodeOptions {
   readonly selfConditioning?: boolean
   /** Which latents: the sampler's state, or its current prediction (what `--stream` shows). Default "z". */
   readonly from?: "z" | "prediction"
+  /** Token ids that are never chosen, such as EOS where the length of the text is given. */
+  readonly without?: ReadonlyArray<number>
 }
 
 /** A sampler's state with the tokens that it stands for. */
@@ -32,8 +34,22 @@ export interface Decoded extends Sampled {
 const split = (ids: Int32Array, length: number): ReadonlyArray<Int32Array> =>
   Array.from({ length: ids.length / length }, (_, row) => ids.slice(row * length, (row + 1) * length))
 
+/** Below any logit, and no infinity: sums with it stay numbers. */
+const never = -1e30
+
+/** The unembedding in which the tokens of `without` have the lowest of all logits. */
+const unembeddingOf = ({ config, parameters }: Elf, without: ReadonlyArray<number>): Unembedding => {
+  const kernel = parameter<tf.Tensor2D>(parameters, "unembed_kernel")
+  const bias = parameter<tf.Tensor1D>(parameters, "unembed_bias")
+  if (without.length === 0) return { kernel, bias }
+  const barred = new Float32Array(config.vocabulary)
+  for (const id of without) barred[id] = never
+  return { kernel, bias: tf.add(bias, tf.tensor1d(barred)) }
+}
+
 /** @source `generation_utils.py`, `_dlm_decode_batch` */
-const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"], selfConditioning: boolean, scale: number): Int32Array => {
+const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"], options: DecodeOptions): Int32Array => {
+  const { selfConditioning = true, selfConditionScale: scale = 1, without = [] } = options
   const z = tf.tensor3d(latents, [...shape])
   const ones = tf.ones([shape[0]]) as tf.Tensor1D
   const stream = tf.tidy(() => trunk(elf, {
@@ -43,20 +59,22 @@ const decodeLatents = (elf: Elf, latents: Float32Array, shape: Sampled["shape"],
     ...(selfConditioning ? { selfCondition: tf.zerosLike(z) } : {}),
     ...(elf.config.selfConditionScaleTokens > 0 ? { selfConditionScale: tf.mul(ones, scale) as tf.Tensor1D } : {})
   }))
-  const unembedding = { kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"), bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias") }
-  return mostLikelyTokens(decoderHead(elf, stream), unembedding).dataSync() as Int32Array
+  return mostLikelyTokens(decoderHead(elf, stream), unembeddingOf(elf, without)).dataSync() as Int32Array
 }
+
+/** The most likely token at every position of a state, `[B]` rows of S ids. */
+export const tokensOf = Effect.fnUntraced(function*(sampled: Pick<Sampled, "z" | "prediction" | "shape">, options: DecodeOptions) {
+  yield* Effect.yieldNow
+  const backend = yield* Backend
+  const { elf, process: { selfConditioning } } = yield* Network
+  const latents = sampled[options.from ?? "z"]
+  const ids = yield* backend.kernel("decode", () => decodeLatents(elf, latents, sampled.shape, { selfConditioning, ...options }))
+  return split(ids, sampled.shape[1])
+})
 
 /** Adds the most likely token at every position. The self-conditioning half is zero, at the condition too. */
 export const decode = (options: DecodeOptions = {}): Stage<Sampled, Decoded, BackendError, Backend | Network> =>
-  Stream.mapEffect(Effect.fnUntraced(function*(sampled: Sampled) {
-    yield* Effect.yieldNow
-    const backend = yield* Backend
-    const { elf, process } = yield* Network
-    const { from = "z", selfConditionScale = 1, selfConditioning = process.selfConditioning } = options
-    const ids = yield* backend.kernel("decode", () => decodeLatents(elf, sampled[from], sampled.shape, selfConditioning, selfConditionScale))
-    return { ...sampled, ids: split(ids, sampled.shape[1]) }
-  }))
+  Stream.mapEffect((sampled: Sampled) => Effect.map(tokensOf(sampled, options), (ids) => ({ ...sampled, ids })))
 
 /** How decoded rows become answers. */
 export interface TrimOptions {

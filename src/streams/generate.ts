@@ -1,35 +1,19 @@
 /**
  * Prompts → answers: the whole of conditional generation as one stage.
  */
-import { Effect, Option, Stream } from "effect"
+import { Effect } from "effect"
 import { requireArgument } from "../flow/errors.ts"
-import { type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
-import { logitNormal, type TimeStep } from "../flow/TimeGrid.ts"
+import type { Seeded } from "../flow/Random.ts"
 import type { Backend } from "../model/Backend.ts"
 import type { EmbedError, Encoder } from "../model/Encoder.ts"
 import { Network } from "../model/Network.ts"
 import { type TokenizeError, Tokenizer } from "../model/Tokenizer.ts"
 import { conditionLatents, encodedPositions } from "./conditionLatents.ts"
-import { decode, trimAnswer } from "./decode.ts"
+import { trimAnswer } from "./decode.ts"
+import { type GenerateOptions, type GeneratePlan, generatePlan, lastTokens, textOf, type Written } from "./generatePlan.ts"
 import { batchesOf, byLength } from "./lengthBuckets.ts"
-import { sample, type SampleCondition, type SamplerOptions } from "./sample.ts"
 import type { Stage } from "./Stage.ts"
 import { byWindow } from "./windows.ts"
-
-/** How answers are made. */
-export interface GenerateOptions extends SamplerOptions {
-  /** Time steps of the default grid: logit-normal, drawn by the seed, shared by all rows. Default 32. */
-  readonly steps?: number
-  /** A grid of your own instead. */
-  readonly timeSteps?: ReadonlyArray<TimeStep>
-  /** Prompts that go through the network at once; changes no answer. Default 16. */
-  readonly batchSize?: number
-  /**
-   * Prompts among which those of like length are batched, so that the encoder sees little padding; changes no answer.
-   * That many are held back before the first one is answered. Default: `batchSize`.
-   */
-  readonly window?: number
-}
 
 /** A prompt with a key of its own. */
 export interface KeyedPrompt {
@@ -38,50 +22,18 @@ export interface KeyedPrompt {
   readonly key: number
 }
 
-/** {@link GenerateOptions} with the draws and the grid fixed. */
-export type GeneratePlan = GenerateOptions & { readonly source: RandomSource; readonly timeSteps: ReadonlyArray<TimeStep> }
-
-/** Fixes the grid and the source of the draws. */
-export const generatePlan = (options: GenerateOptions & Seeded): GeneratePlan => {
-  const source = sourceOf(options)
-  const timeSteps = options.timeSteps ?? logitNormal({ steps: options.steps ?? 32, source })
-  requireArgument(timeSteps.at(-1)?.last === true, "generate.timeSteps", "a grid that ends with its last step", timeSteps.length)
-  return { ...options, source, timeSteps }
-}
-
 /** An answer and what it answers. */
-export interface Generated {
+export interface Generated extends Written {
   /** Position in the stream, from 0. */
   readonly index: number
   /** The key of the row's draws: the prompt's own, or its index. */
   readonly key: number
   readonly prompt: string
-  readonly answer: string
-  /** Tokens of the answer, padding not counted. */
-  readonly tokens: number
   /** Tokens of the prompt that the network saw. */
   readonly promptTokens: number
   /** Positions that the encoder was given for them, padding included. */
   readonly promptPositions: number
 }
-
-/** What the network writes for one row. */
-export type Written = Pick<Generated, "answer" | "tokens">
-
-const lastState = (keys: ReadonlyArray<number>, condition: SampleCondition | undefined, plan: GeneratePlan) =>
-  Stream.fromIterable(plan.timeSteps, { chunkSize: 1 }).pipe(
-    sample({ ...plan, keys, ...(condition === undefined ? {} : { condition }) }),
-    Stream.filter(({ step }) => step.last),
-    decode(plan),
-    Stream.runLast,
-    Effect.map(Option.getOrThrow)
-  )
-
-const textOf = Effect.fnUntraced(function*(answer: Int32Array) {
-  const tokenizer = yield* Tokenizer
-  const text = yield* tokenizer.decode(answer)
-  return { answer: text, tokens: answer.filter((id) => id !== tokenizer.padId).length } satisfies Written
-})
 
 const conditionMask = (conditions: ReadonlyArray<Int32Array>, length: number): Float32Array => {
   const mask = new Float32Array(conditions.length * length)
@@ -98,7 +50,7 @@ const answerBatch = Effect.fnUntraced(function*(conditions: ReadonlyArray<Int32A
   const network = yield* Network
   const { length } = network.elf.config
   const latents = yield* conditionLatents(conditions, length, padId)
-  const { ids } = yield* lastState(keys, { latents, mask: conditionMask(conditions, length) }, plan)
+  const { ids } = yield* lastTokens(keys, { latents, mask: conditionMask(conditions, length) }, plan, { endOfSequenceId })
   const trim = {
     conditionLengths: conditions.map((condition) => condition.length),
     maximumLength: length - maximumCondition(plan, network),
@@ -143,23 +95,6 @@ export const answerWindow = Effect.fnUntraced(function*(
     yield* seen(positions.map((position) => answers[position]!))
   }
   return answers
-})
-
-/** Texts from noise, one for each key, `batchSize` at once; `seen` is told of each batch. */
-export const sampleKeys = Effect.fnUntraced(function*(
-  keys: ReadonlyArray<number>,
-  plan: GeneratePlan,
-  seen: (texts: ReadonlyArray<Written>) => Effect.Effect<void> = () => Effect.void
-) {
-  const { endOfSequenceId, padId } = yield* Tokenizer
-  const texts: Array<Written> = []
-  for (const batch of batchesOf(keys, plan.batchSize ?? 16)) {
-    const { ids } = yield* lastState(batch, undefined, plan)
-    const written = yield* Effect.forEach(ids, (row, i) => textOf(trimAnswer(row, i, { endOfSequenceId, padId })))
-    texts.push(...written)
-    yield* seen(written)
-  }
-  return texts
 })
 
 const keyed = (row: string | KeyedPrompt, index: number): KeyedPrompt => typeof row === "string" ? { prompt: row, key: index } : row

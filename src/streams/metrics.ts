@@ -16,7 +16,13 @@ export interface MetricsOptions<E, R> {
   readonly report?: (window: StepMetrics) => Effect.Effect<void, E, R>
 }
 
-const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length)
+const sumOf = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0)
+
+/** Of the finite values: a batch that was passed over has no others. */
+const mean = (values: ReadonlyArray<number>): number => {
+  const finite = values.filter(Number.isFinite)
+  return sumOf(finite) / Math.max(1, finite.length)
+}
 
 /** Mean losses of at least one step. A step without rows of a branch does not count for that branch. */
 export const meanMetrics = (window: ReadonlyArray<StepMetrics>): StepMetrics => ({

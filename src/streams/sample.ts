@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Stream } from "effect"
 import { rows, type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
-import { type Problem, sde, type Solver, type State } from "../flow/Solver.ts"
+import { type Past, type Problem, sde, type Solver, type State } from "../flow/Solver.ts"
 import type { TimeStep } from "../flow/TimeGrid.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { Elf } from "../model/Elf.ts"
@@ -24,7 +24,7 @@ export interface SampleCondition {
 
 /** How rows are sampled, whichever they are. */
 export interface SamplerOptions extends Partial<FlowProcess> {
-  /** Default: the reference's SDE sampler with churn γ = `gamma`. */
+  /** Default: the reference's SDE sampler with churn γ = `gamma`. By name: `Samplers.solverOf`. */
   readonly solver?: Solver
   /** γ of the default solver, ≥ 0. Default 1.5; 0 is plain Euler. */
   readonly gamma?: number
@@ -45,8 +45,8 @@ export interface SampleOptions extends SamplerOptions {
 type Resolved = SampleOptions & FieldOptions & Pick<FlowProcess, "noiseScale"> & { readonly solver: Solver }
 
 const resolve = (process: FlowProcess, options: SampleOptions): Resolved => {
-  const { gamma = 1.5, noiseScale = process.noiseScale } = options
-  return { ...process, selfConditionScale: 1, guidanceScale: 1, solver: sde({ gamma, noiseScale }), ...options }
+  const { gamma = 1.5 } = options
+  return { ...process, selfConditionScale: 1, guidanceScale: 1, solver: sde({ gamma }), ...options }
 }
 
 /** The state after `step`: host arrays. */
@@ -59,10 +59,10 @@ export interface Sampled {
   readonly shape: readonly [size: number, length: number, width: number]
 }
 
-/** Between two steps: nothing on the device. */
-interface HostState {
-  readonly z: Float32Array
-  readonly prediction: Float32Array | undefined
+/** What one step hands to the next: nothing on the device. */
+export interface Advanced extends Sampled {
+  /** What a multistep method remembers, `[B, S, D]`. */
+  readonly past?: Past<Float32Array>
 }
 
 /** z at t = 0. @source `generation.py`, the initial `z` */
@@ -81,6 +81,7 @@ const problem = (elf: Elf, source: RandomSource, options: Resolved): Problem<tf.
   return {
     ...tensorAlgebra,
     field: velocityField(elf, options, condition),
+    noiseScale: options.noiseScale,
     noise: ({ index }) => upload(rows(source.normal, { purpose: "churn", indices: options.keys, step: index }, shape[1] * shape[2])),
     ...(condition === undefined ? {} : { restore: (z: tf.Tensor3D) => restoreCondition(z, condition.clean, condition.mask) })
   }
@@ -92,17 +93,38 @@ const startState = (elf: Elf, source: RandomSource, options: Resolved, restore: 
   return { z: restore(z), prediction: restore(tf.zerosLike(z)) }
 }
 
+const uploadState = ({ past, prediction, z }: Advanced, upload: (data: Float32Array) => tf.Tensor3D): State<tf.Tensor3D> => ({
+  z: upload(z),
+  prediction: upload(prediction),
+  ...(past === undefined ? {} : { past: { t: past.t, velocity: upload(past.velocity) } })
+})
+
+const download = (x: tf.Tensor3D): Float32Array => x.dataSync() as Float32Array
+
 /** One solver step: host state in, host state out. */
-const advance = (elf: Elf, source: RandomSource, options: Resolved, state: HostState | undefined, step: TimeStep): Sampled => {
+const advance = (elf: Elf, source: RandomSource, options: Resolved, state: Advanced | undefined, step: TimeStep): Advanced => {
   const shape = shapeOf(elf, options)
   const posed = problem(elf, source, options)
-  const upload = (data: Float32Array) => tf.tensor3d(data, shape)
   const from = state === undefined
     ? startState(elf, source, options, posed.restore ?? ((z) => z))
-    : { z: upload(state.z), prediction: state.prediction === undefined ? undefined : upload(state.prediction) }
-  const { prediction, z } = options.solver.step(posed, from, step)
-  return { step, shape, z: z.dataSync() as Float32Array, prediction: prediction!.dataSync() as Float32Array }
+    : uploadState(state, (data) => tf.tensor3d(data, shape))
+  const { past, prediction, z } = options.solver.step(posed, from, step)
+  return {
+    step,
+    shape,
+    z: download(z),
+    prediction: download(prediction!),
+    ...(past === undefined ? {} : { past: { t: past.t, velocity: download(past.velocity) } })
+  }
 }
+
+/** One solver step of the rows in `options`, from noise where there is no state yet. */
+export const advanceRows = Effect.fnUntraced(function*(options: SampleOptions, source: RandomSource, state: Advanced | undefined, step: TimeStep) {
+  yield* Effect.yieldNow
+  const backend = yield* Backend
+  const { elf, process } = yield* Network
+  return yield* backend.kernel("sample", () => advance(elf, source, resolve(process, options), state, step))
+})
 
 /**
  * Follows the solver over the upstream's time steps and emits the state after each. `Stream.runLast` is the sample;
@@ -112,13 +134,9 @@ const advance = (elf: Elf, source: RandomSource, options: Resolved, state: HostS
 export const sample = (options: SampleOptions & Seeded): Stage<TimeStep, Sampled, BackendError, Backend | Network> => {
   const source = sourceOf(options)
   return Stream.mapAccumEffect(
-    (): HostState | undefined => undefined,
-    Effect.fnUntraced(function*(state: HostState | undefined, step: TimeStep) {
-      yield* Effect.yieldNow
-      const backend = yield* Backend
-      const { elf, process } = yield* Network
-      const sampled = yield* backend.kernel("sample", () => advance(elf, source, resolve(process, options), state, step))
-      return [sampled as HostState | undefined, [sampled]] as const
-    })
+    (): Advanced | undefined => undefined,
+    (state: Advanced | undefined, step: TimeStep) =>
+      Effect.map(advanceRows(options, source, state, step), ({ past, ...sampled }) =>
+        [(past === undefined ? sampled : { ...sampled, past }) as Advanced | undefined, [sampled as Sampled]] as const)
   )
 }

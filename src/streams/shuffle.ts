@@ -16,10 +16,16 @@ import { permutation, type Seeded, sourceOf } from "../flow/Random.ts"
  * **Gotchas** Belongs before `pack`: shuffled documents resume exactly, shuffled sequences have lost their order.
  */
 export const shuffle = (
-  options: Seeded & { readonly window: number }
+  options: Seeded & {
+    /** Elements shuffled among each other, ≥ 1. */
+    readonly window: number
+    /** Number of the window that the upstream begins with, ≥ 0; default 0. */
+    readonly first?: number
+  }
 ): <A, E, R>(upstream: Stream.Stream<A, E, R>) => Stream.Stream<A, E, R> => {
-  const { window } = options
+  const { first = 0, window } = options
   requireArgument(Number.isSafeInteger(window) && window >= 1, "shuffle.window", "an integer ≥ 1", window)
+  requireArgument(Number.isSafeInteger(first) && first >= 0, "shuffle.first", "an integer ≥ 0", first)
   const source = sourceOf(options)
   const reorder = <A>(elements: ReadonlyArray<A>, index: number): ReadonlyArray<A> =>
     Array.from(permutation(source, { purpose: "shuffle", index }, elements.length), (i) => elements[i]!)
@@ -27,7 +33,7 @@ export const shuffle = (
     upstream.pipe(
       Stream.grouped(window),
       Stream.zipWithIndex,
-      Stream.map(([elements, index]) => reorder(elements, index)),
+      Stream.map(([elements, index]) => reorder(elements, first + index)),
       Stream.flattenIterable
     )
 }

@@ -3,17 +3,22 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { Effect, Schema, Stream } from "effect"
+import { requireArgument } from "../flow/errors.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
+import type { PeerLostError } from "../model/Collective.ts"
 import { updateAverage } from "../model/Ema.ts"
 import { learningRate, type LearningRateOptions } from "../model/LearningRate.ts"
-import { lossAndGradients, type LossAndGradients } from "../model/Loss.ts"
+import type { LossAndGradients, Losses } from "../model/Loss.ts"
 import { clipScale, globalNorm, type OptimizerOptions, step as optimizerStep } from "../model/Optimizer.ts"
 import { dispose, parameter, type Parameters, replace } from "../model/Parameters.ts"
 import { TrainState, type TrainStateFields } from "../model/TrainState.ts"
+import { divergedBranch } from "./divergedBranch.ts"
+import { type DivergedBranch, DivergedError } from "./DivergedError.ts"
 import type { SelfConditionedBatch } from "./selfCondition.ts"
 import type { PackPosition } from "./Sequence.ts"
 import type { Stage } from "./Stage.ts"
 import type { TaughtBatch } from "./teach.ts"
+import { wholeBatch } from "./wholeBatch.ts"
 
 /** How a batch becomes an update. */
 export interface TrainOptions extends LearningRateOptions {
@@ -24,7 +29,15 @@ export interface TrainOptions extends LearningRateOptions {
   readonly gradientAccumulation: number
   /** Decay of the weights' moving average, once an update. */
   readonly emaDecay: number
+  /**
+   * What becomes of a batch whose loss or gradient is not finite: the run ends with {@link DivergedError} (the default),
+   * or the batch is passed over and adds nothing to its update.
+   */
+  readonly onDivergence?: "stop" | "skip"
 }
+
+/** Batches in a row that may be passed over: when all diverge it is the weights, not the data. */
+const longestSkip = 10
 
 /** What `train` takes: targets of the flow itself, or of a teacher. */
 export type TrainableBatch = SelfConditionedBatch | TaughtBatch
@@ -45,23 +58,10 @@ export interface StepMetrics {
   readonly learningRate: number
   /** Tokens in the batch. */
   readonly tokens: number
+  /** The batch diverged and was passed over; its losses are as they came out. */
+  readonly skipped?: true
   /** Where packing goes on after this batch. */
   readonly resume?: PackPosition | undefined
-}
-
-/** The loss or the gradient stopped being finite. The step was not applied: weights and moments are the previous ones. */
-export class DivergedError extends Schema.TaggedError<DivergedError>()("DivergedError", {
-  step: Schema.Number,
-  loss: Schema.Number,
-  denoiserLoss: Schema.Number,
-  decoderLoss: Schema.Number,
-  gradientNorm: Schema.Number
-}) {
-  override get message(): string {
-    const branch = Number.isFinite(this.denoiserLoss) ? (Number.isFinite(this.decoderLoss) ? "gradient" : "decoder") : "denoiser"
-    return `Training diverged at step ${this.step} in the ${branch} branch: loss ${this.loss}, gradient norm ${this.gradientNorm}. ` +
-      "The step was not applied; lower the learning rate or resume from the last checkpoint."
-  }
 }
 
 /** A batch was self-conditioned by other weights than those it is to train. */
@@ -92,68 +92,104 @@ const clearAccumulated = (state: TrainStateFields): void => {
   for (const name of Object.keys(state.accumulated)) delete state.accumulated[name]
 }
 
-type Applied = { readonly norm: number } | "accumulating" | "diverged"
+/** What became of a batch: its norm before clipping, unless it waits for others or was passed over. */
+type Applied =
+  | { readonly kind: "applied" | "accumulated"; readonly norm: number }
+  | { readonly kind: "diverged"; readonly norm: number; readonly branch: DivergedBranch }
 
 /** Clips, updates and averages; refuses gradients that are not finite before it changes anything. */
-const applyGradients = (state: TrainStateFields, gradients: Parameters, options: TrainOptions): { readonly norm: number } => {
-  const norm = globalNorm(gradients)
-  if (!Number.isFinite(norm)) return { norm }
-  const rate = learningRate(options, state.optimizer.updates)
+const applyGradients = (state: TrainStateFields, gradients: Parameters, norm: number, options: TrainOptions): boolean => {
+  if (!Number.isFinite(norm)) return false
   optimizerStep(options.optimizer, state.elf.parameters, state.optimizer, gradients, {
-    learningRate: rate,
+    learningRate: learningRate(options, state.optimizer.updates),
     gradientScale: clipScale(norm, options.clipNorm)
   })
   updateAverage(state.average, state.elf.parameters, options.emaDecay)
-  return { norm }
+  return true
 }
 
-const update = (state: TrainStateFields, { gradients, loss }: LossAndGradients, options: TrainOptions): Applied => {
-  if (!Number.isFinite(loss)) return "diverged"
-  if (options.gradientAccumulation === 1) return applyGradients(state, gradients, options)
+const endsUpdate = (state: TrainStateFields, { gradientAccumulation }: TrainOptions): boolean => (state.step + 1) % gradientAccumulation === 0
+
+/** Makes the update of all batches that have added to it; none where all of them were passed over. */
+const applyAccumulated = (state: TrainStateFields, options: TrainOptions): { readonly applied: boolean; readonly norm: number } => {
+  if (Object.keys(state.accumulated).length === 0) return { applied: true, norm: 0 }
+  const norm = globalNorm(state.accumulated)
+  const applied = applyGradients(state, state.accumulated, norm, options)
+  if (applied) clearAccumulated(state)
+  return { applied, norm }
+}
+
+/** Whether the gradients are taken up into the state, and their norm; where not, the state is as it was. */
+const update = (state: TrainStateFields, { gradients, loss }: LossAndGradients, options: TrainOptions): Omit<Applied, "branch"> => {
   const norm = globalNorm(gradients)
-  if (!Number.isFinite(norm)) return { norm }
+  const kept = (applied: boolean, of: number) => ({ kind: applied ? "applied" as const : "diverged" as const, norm: of })
+  if (!Number.isFinite(loss) || !Number.isFinite(norm)) return { kind: "diverged", norm }
+  if (options.gradientAccumulation === 1) return kept(applyGradients(state, gradients, norm, options), norm)
   accumulate(state, gradients, 1 / options.gradientAccumulation)
-  if ((state.step + 1) % options.gradientAccumulation !== 0) return "accumulating"
-  const applied = applyGradients(state, state.accumulated, options)
-  clearAccumulated(state)
-  return applied
+  if (!endsUpdate(state, options)) return { kind: "accumulated", norm }
+  const sum = applyAccumulated(state, options)
+  return kept(sum.applied, sum.norm)
 }
 
-const trainOn = (state: TrainStateFields, batch: TrainableBatch, options: TrainOptions) => {
-  const result = lossAndGradients(state.elf, batch, batch.timeEpsilon)
+/** Passes a batch over: the update that it would have ended is made of the others. */
+const passOver = (state: TrainStateFields, options: TrainOptions): void => {
+  if (endsUpdate(state, options) && !applyAccumulated(state, options).applied) clearAccumulated(state)
+  state.step++
+}
+
+const trainOn = (state: TrainStateFields, batch: TrainableBatch, result: LossAndGradients, options: TrainOptions) => {
   const { decoderLoss, denoiserLoss, loss } = result
-  return { losses: { decoderLoss, denoiserLoss, loss }, applied: update(state, result, options) }
+  const losses = { decoderLoss, denoiserLoss, loss }
+  const done = update(state, result, options)
+  if (done.kind !== "diverged") state.step++
+  const applied = done.kind === "diverged" ? { ...done, branch: divergedBranch(state.elf, batch, batch.timeEpsilon, losses) } : done
+  return { losses, applied: applied as Applied }
 }
 
-const step = (options: TrainOptions) =>
-  Effect.fnUntraced(function*(batch: TrainableBatch) {
+const metricsOf = (state: TrainStateFields, { resume, tokens }: Pick<StepMetrics, "resume" | "tokens">, rate: number, losses: Losses, applied: Applied): StepMetrics => ({
+  ...losses,
+  ...(applied.kind === "accumulated" ? {} : { gradientNorm: applied.norm }),
+  step: state.step,
+  updates: state.optimizer.updates,
+  learningRate: rate,
+  tokens,
+  ...(applied.kind === "diverged" ? { skipped: true } : {}),
+  resume
+})
+
+const step = (options: TrainOptions) => {
+  let skippedInRow = 0
+  return Effect.fnUntraced(function*(batch: TrainableBatch) {
     yield* Effect.yieldNow
     const backend = yield* Backend
     const state = yield* TrainState
     const { updates } = state.optimizer
     if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
-    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, options))
-    const gradientNorm = applied === "diverged" || applied === "accumulating" ? NaN : applied.norm
-    if (applied !== "accumulating" && !Number.isFinite(gradientNorm)) {
-      return yield* new DivergedError({ step: state.step + 1, gradientNorm, ...losses })
+    const whole = yield* wholeBatch(state, batch)
+    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options))
+    skippedInRow = applied.kind === "diverged" ? skippedInRow + 1 : 0
+    if (applied.kind === "diverged") {
+      if (options.onDivergence !== "skip" || skippedInRow > longestSkip) {
+        const { branch, norm: gradientNorm } = applied
+        return yield* new DivergedError({ step: state.step + 1, branch, gradientNorm, ...losses, ...(batch.resume === undefined ? {} : { resume: batch.resume }) })
+      }
+      yield* backend.kernel("passOver", () => passOver(state, options))
     }
-    state.step++
-    return {
-      ...losses,
-      ...(applied === "accumulating" ? {} : { gradientNorm }),
-      step: state.step,
-      updates: state.optimizer.updates,
-      learningRate: rate,
-      tokens: batch.size * batch.length,
-      resume: batch.resume
-    } as StepMetrics
+    return metricsOf(state, { tokens: whole.tokens, resume: batch.resume }, rate, losses, applied)
   })
+}
 
 /**
  * Trains on each batch in order and says what it did. Tensors live for one step only, and a step that diverges
  * leaves the state as it was.
+ *
+ * **Details** In a group of processes (`Collective`) each has its rows of a batch, and all make the same update, that of
+ * the whole batch.
  * @source `train_step.py`, `train_step`; `distill_train_step.py`, `distill_train_step`
  */
-export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | BackendError, Backend | TrainState> =>
-  Stream.mapEffect(step(options))
+export const train = (options: TrainOptions): Stage<TrainableBatch, StepMetrics, DivergedError | StaleBatchError | PeerLostError | BackendError, Backend | TrainState> => {
+  const { onDivergence = "stop" } = options
+  requireArgument(["stop", "skip"].includes(onDivergence), "train.onDivergence", "stop or skip", onDivergence)
+  return (upstream) => Stream.suspend(() => Stream.mapEffect(upstream, step(options)))
+}

@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Checkpoint } from "../../src/io/index.ts"
+import { Checkpoint, Safetensors } from "../../src/io/index.ts"
 import { faulty, inFolder, onDisk } from "./support.ts"
 
-const contents = (step: number): Checkpoint.Contents => ({
+const contents = (step: number): Checkpoint.Contents & { readonly sections: Record<string, ReadonlyArray<Safetensors.TensorToWrite>> } => ({
   step,
   configuration: { model: { hidden: 4 }, "10": "numeric keys too" },
   metadata: { rows: 7, loss: 0.1 },
@@ -60,6 +60,37 @@ describe("write and read", () => {
         for (const step of [1, 2, 3, 4, 5]) yield* Checkpoint.write(run, contents(step), { keep: 2 })
         assert.deepStrictEqual((yield* Checkpoint.list(run)).map(({ step }) => step), [4, 5])
         assert.deepStrictEqual(readdirSync(run).length, 3)
+      })))
+  it.effect("every so many-th and the best are kept as well; what records no loss is never among the best", () =>
+    inFolder((run) =>
+      Effect.gen(function*() {
+        const losses: Readonly<Record<number, number>> = { 1: 5, 2: 1, 3: 4, 4: 2, 5: 3, 7: 9 }
+        const options = { keep: 1, keepEvery: 3, keepBest: { count: 2, metric: "heldOutLoss" } }
+        for (const step of [1, 2, 3, 4, 5, 6, 7, 8]) {
+          const metadata = losses[step] === undefined ? {} : { heldOutLoss: losses[step] }
+          yield* Checkpoint.write(run, { ...contents(step), metadata }, options)
+        }
+        assert.deepStrictEqual((yield* Checkpoint.list(run)).map(({ step }) => step), [2, 3, 4, 6, 8])
+        for (const wrong of [{ keepEvery: 0 }, { keepBest: { count: -1, metric: "x" } }, { keep: 1.5 }]) {
+          assert.strictEqual((yield* Effect.flip(Checkpoint.write(run, contents(9), wrong))).reason, "badInput")
+        }
+      })))
+  it.effect("deferred tensors are read one after the other, each when it is written; a failure to read leaves the previous one", () =>
+    inFolder((run) =>
+      Effect.gen(function*() {
+        const seen: Array<string> = []
+        const tensor = (name: string, read: Effect.Effect<Float32Array, "gone">): Safetensors.DeferredTensor<"gone"> =>
+          ({ name, shape: [2], read: Effect.tap(read, () => Effect.sync(() => void seen.push(name))) })
+        const sections = (last: Effect.Effect<Float32Array, "gone">) =>
+          ({ model: [tensor("a", Effect.succeed(Float32Array.of(1, 2))), tensor("b", last)] })
+        yield* Checkpoint.write(run, { ...contents(1), sections: sections(Effect.succeed(Float32Array.of(3, 4))) })
+        assert.deepStrictEqual(seen, ["a", "b"])
+        const read = yield* Effect.flatMap(Checkpoint.read(run), (checkpoint) => checkpoint.section("model"))
+        assert.deepStrictEqual(read.get("b")!.data, Float32Array.of(3, 4))
+        assert.strictEqual(yield* Effect.flip(Checkpoint.write(run, { ...contents(2), sections: sections(Effect.fail("gone")) })), "gone")
+        const short = yield* Effect.flip(Checkpoint.write(run, { ...contents(2), sections: sections(Effect.succeed(Float32Array.of(1))) }))
+        assert.match(String(short), /1 values do not make the shape \[2\]/)
+        assert.deepStrictEqual(readdirSync(run).sort(), ["latest", "step-00000001"])
       })))
   it.effect("a step written again replaces the older one, and a run taken back keeps its later steps apart", () =>
     inFolder((run) =>
@@ -184,8 +215,8 @@ describe("a failure at any moment", () => {
       yield* Checkpoint.write(run, contents(9), { keep: 1 }).pipe(onDisk(disk))
       return done
     })
-  for (const dead of [false, true]) {
-    it.effect(`${dead ? "a kill" : "a full disk"} at any operation leaves a whole checkpoint, and the next write mends the rest`, () =>
+  for (const [what, code, dead] of [["a full disk", "ENOSPC", false], ["a broken disk", "EIO", false], ["a kill", "EIO", true]] as const) {
+    it.effect(`${what} at any operation leaves a whole checkpoint, and the next write mends the rest`, () =>
       inFolder((folder) =>
         Effect.gen(function*() {
           yield* Checkpoint.write(join(folder, "count"), contents(8), { keep: 1 })
@@ -194,7 +225,7 @@ describe("a failure at any moment", () => {
           for (let failAt = 0; failAt < done.length; failAt++) {
             const run = join(folder, `run-${failAt}`)
             yield* Checkpoint.write(run, contents(8), { keep: 1 })
-            const exit = yield* Effect.exit(Checkpoint.write(run, contents(9), { keep: 1 }).pipe(onDisk(faulty(failAt, "ENOSPC", dead).disk)))
+            const exit = yield* Effect.exit(Checkpoint.write(run, contents(9), { keep: 1 }).pipe(onDisk(faulty(failAt, code, dead).disk)))
             if (Exit.isFailure(exit)) assert.strictEqual((yield* Effect.flip(exit)).reason, "disk")
             assert.include([8, 9], yield* stepIn(run), `after a failed ${done[failAt]} (${failAt})`)
             if (Exit.isSuccess(exit)) assert.strictEqual(yield* stepIn(run), 9)

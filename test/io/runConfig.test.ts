@@ -124,6 +124,13 @@ describe("decode", () => {
       assert.deepStrictEqual<unknown>(yield* problems({ ...least, optimizer: {} }), [
         "optimizer.steps: this key must be given, or data.epochs instead"
       ])
+      assert.deepStrictEqual<unknown>(yield* problems({ ...least, sample: { churn: 1, length: 9999 } }), [
+        "sample.churn: sde has a churn of its own, sample.gamma; choose another solver or leave churn out",
+        "sample.length: 9999 is more than model.length, 1024"
+      ])
+      assert.deepStrictEqual<unknown>(yield* problems({ ...least, sample: { solver: "rk4" } }), [
+        "sample.solver: expected \"sde\" | \"ode\" | \"heun\" | \"midpoint\" | \"ab2\", found the text \"rk4\""
+      ])
       assert.deepStrictEqual<unknown>(yield* problems({ ...least, model: { preset: "ELF-X" } }), [
         "model.preset: expected \"ELF-B\" | \"ELF-M\" | \"ELF-L\", found the text \"ELF-X\""
       ])

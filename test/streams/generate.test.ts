@@ -1,7 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { Solver, TimeGrid } from "../../src/flow/index.ts"
-import { generate, type Generated, type GenerateOptions } from "../../src/streams/generate.ts"
+import { generate, type Generated } from "../../src/streams/generate.ts"
+import type { GenerateOptions } from "../../src/streams/generatePlan.ts"
 import { prefetch } from "../../src/streams/index.ts"
 import { testEngine } from "../support/backend.ts"
 import { chunkingInvariant, noTensorLeft, nothingLeftAfterInterruption } from "../support/deviceLaws.ts"
@@ -10,7 +11,7 @@ import { tiny, tinyEncoder, tinyNetwork, tinyTokenizer } from "../support/tinyMo
 const maximumCondition = 4
 
 const generation: GenerateOptions & { readonly seed: number } = {
-  solver: Solver.sde({ gamma: 1, noiseScale: 2 }),
+  solver: Solver.sde({ gamma: 1 }),
   timeSteps: TimeGrid.logitNormal({ steps: 3, seed: 1 }),
   batchSize: 3,
   maximumCondition,

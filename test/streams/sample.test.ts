@@ -11,7 +11,7 @@ import { assertNear } from "../support/tolerances.ts"
 
 const [S, D] = [tiny.length, tiny.textWidth]
 const keys = [0, 1, 2, 3]
-const churned = Solver.sde({ gamma: 1.5, noiseScale: 2 })
+const churned = Solver.sde({ gamma: 1.5 })
 
 type Options = Partial<SampleOptions> & { readonly seed?: number }
 
@@ -99,7 +99,7 @@ layer(Layer.provideMerge(tinyNetwork(), testEngine))("sample", (it) => {
   it.effect("γ = 0 is the ODE sampler, bit for bit; γ > 0 is not", () =>
     Effect.gen(function*() {
       const ode = yield* run({ solver: Solver.euler })
-      assert.deepStrictEqual(yield* run({ solver: Solver.sde({ gamma: 0, noiseScale: 2 }) }), ode)
+      assert.deepStrictEqual(yield* run({ solver: Solver.sde({ gamma: 0 }) }), ode)
       assert.notDeepEqual((yield* run()).at(-1)!.z, ode.at(-1)!.z)
     }))
 
@@ -161,7 +161,7 @@ layer(Layer.provideMerge(tinyNetwork(), testEngine))("sample", (it) => {
       const said = (options: Options) => run({ selfConditionScale: 1, ...options }, short)
       assert.deepStrictEqual(yield* unsaid, yield* said({}))
       const other = Network.layer({ config: tinyVariant, tensors: tinyTensors(tinyVariant), process })
-      const explicit = said({ ...process, solver: Solver.sde({ gamma: 1.5, noiseScale: 3 }) })
+      const explicit = said({ ...process, solver: Solver.sde({ gamma: 1.5 }) })
       assert.deepStrictEqual(yield* Effect.provide(unsaid, other), yield* Effect.provide(explicit, other))
     }))
 

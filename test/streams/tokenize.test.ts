@@ -26,7 +26,8 @@ const codes = () => {
     decode: (ids) => Effect.succeed(String.fromCodePoint(...Array.from(ids))),
     vocabularySize: 0x110000,
     padId: 0,
-    endOfSequenceId: 1
+    endOfSequenceId: 1,
+    digest: "code points"
   })
   return { calls, layer: Layer.succeed(Tokenizer, service) }
 }

@@ -1,11 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
 import { Backend } from "../../src/model/Backend.ts"
-import { TrainState } from "../../src/model/TrainState.ts"
+import { restore, TrainState } from "../../src/model/TrainState.ts"
 import { corrupt } from "../../src/streams/corrupt.ts"
 import { type LatentBatch, prefetch } from "../../src/streams/index.ts"
 import { selfCondition, type SelfConditionedBatch } from "../../src/streams/selfCondition.ts"
-import { DivergedError, StaleBatchError, train } from "../../src/streams/train.ts"
+import { divergedBranch } from "../../src/streams/divergedBranch.ts"
+import { DivergedError } from "../../src/streams/DivergedError.ts"
+import { StaleBatchError, train } from "../../src/streams/train.ts"
 import { testEngine } from "../support/backend.ts"
 import { noTensorLeft, nothingLeftAfterInterruption } from "../support/deviceLaws.ts"
 import { misfitBatch, tiny, tinyBatch, tinyCorruption, tinyState, tinyTensors, tinyTraining } from "../support/tinyModel.ts"
@@ -114,7 +116,77 @@ layer(testEngine)("train", (it) => {
     Effect.gen(function*() {
       const [batch] = yield* prepared(1, 4)
       const error = yield* failsUnchanged(Stream.make(steep(batch!)).pipe(train(tinyTraining)), "DivergedError")
-      assert.match(error.message, /in the gradient branch/)
+      assert.match(error.message, /diverged at step 1 in the denoiser branch: loss \d.*gradient norm (Infinity|NaN)/)
+    }).pipe(Effect.provide(tinyState())))
+
+  it.effect("a gradient that is not finite names its branch: denoiser, decoder or both", () =>
+    Effect.gen(function*() {
+      const state = yield* TrainState
+      const { kernel } = yield* Backend
+      const [batch] = yield* prepared(1, 4)
+      const losses = { loss: 1, denoiserLoss: 1, decoderLoss: 1 }
+      const branch = (of: SelfConditionedBatch) => kernel("diagnose", () => divergedBranch(state.elf, of, of.timeEpsilon, losses))
+      const spoilt = (flag: 0 | 1) => {
+        const [z, size] = [Float32Array.from(batch!.z), tiny.length * tiny.textWidth]
+        batch!.decoderActive.forEach((active, row) => { if (active === flag) z.fill(NaN, row * size, row * size + 1) })
+        return { ...batch!, z }
+      }
+      assert.deepStrictEqual([yield* branch(spoilt(0)), yield* branch(spoilt(1)), yield* branch({ ...batch!, z: batch!.z.map(() => NaN) })], ["denoiser", "decoder", "both"])
+    }).pipe(Effect.provide(tinyState())))
+
+  /** Training on batches of four rows, with NaN in those that begin with one of `rows`. */
+  const skipping = (count: number, rows: ReadonlyArray<number>, gradientAccumulation: number) =>
+    batches(count, 4).pipe(
+      corrupt(tinyCorruption),
+      selfCondition,
+      Stream.map((batch) => rows.includes(batch.indices[0]!) ? { ...batch, z: withFirst(batch.z, NaN) } : batch),
+      train({ ...tinyTraining, gradientAccumulation, onDivergence: "skip" })
+    )
+
+  it.effect("passed over, a batch leaves everything but the count of batches as it was", () =>
+    Effect.gen(function*() {
+      const [skipped, alone] = [yield* runOf(skipping(2, [4], 1)), yield* runOf(skipping(1, [], 1))]
+      assert.deepInclude(skipped.metrics[1], { step: 2, skipped: true, updates: 1 })
+      assert.deepStrictEqual(skipped.metrics[1]!.resume?.index, 8)
+      assert.deepStrictEqual(differences(skipped.end, { ...alone.end, step: 2 }), [])
+    }))
+
+  it.effect("passed over, a batch of several adds nothing to their update; without any other there is none", () =>
+    Effect.gen(function*() {
+      const [last, first] = [yield* runOf(skipping(2, [4], 2)), yield* runOf(skipping(2, [0], 2))]
+      for (const { end, metrics } of [last, first]) {
+        assert.deepStrictEqual([end.step, end.updates, end.accumulated.length], [2, 1, 0])
+        assert.deepStrictEqual(metrics.filter(({ skipped }) => skipped).length, 1)
+      }
+      const none = yield* runOf(skipping(2, [0, 4], 2))
+      assert.deepStrictEqual([none.end.step, none.end.updates, none.end.accumulated.length], [2, 0, 0])
+      const untouched = tinyTensors()
+      none.end.model.forEach(({ data }, i) => assert.deepStrictEqual(data, untouched[i]!.data))
+    }))
+
+  it.effect("passing over ends when nothing else is left: after ten in a row the run stops", () =>
+    Effect.gen(function*() {
+      const [batch] = yield* prepared(1)
+      const broken = { ...batch!, z: withFirst(batch!.z, NaN) }
+      const seen: Array<number> = []
+      const endless = Stream.forever(Stream.make(broken)).pipe(train({ ...tinyTraining, onDivergence: "skip" }), Stream.tap(({ step }) => Effect.sync(() => void seen.push(step))))
+      const error = yield* Effect.flip(Stream.runDrain(endless))
+      assert.instanceOf(error, DivergedError)
+      assert.deepStrictEqual([error.step, seen.length], [11, 10])
+    }).pipe(Effect.provide(tinyState())))
+
+  it.effect("a state put back to a snapshot goes on from there", () =>
+    Effect.gen(function*() {
+      const state = yield* TrainState
+      const { kernel, live } = yield* Backend
+      yield* Stream.runDrain(training({ gradientAccumulation: 2 })(batches(1)))
+      const taken = yield* takeSnapshot
+      const tensors = yield* live
+      yield* Stream.runDrain(Stream.take(training({ gradientAccumulation: 2 })(Stream.make(tinyBatch(2, 2), tinyBatch(4, 2))), 2))
+      assert.isAbove(differences(yield* takeSnapshot, taken).length, 0)
+      yield* kernel("restore", () => restore(state, taken))
+      assert.deepStrictEqual(differences(yield* takeSnapshot, taken), [])
+      assert.strictEqual(yield* live, tensors)
     }).pipe(Effect.provide(tinyState())))
 
   it.effect("a run can go on after a divergence as if the batch had not been there", () =>

@@ -70,7 +70,8 @@ export const tinyTokenizer: Layer.Layer<Tokenizer> = Layer.succeed(Tokenizer, To
   decode: (ids) => Effect.succeed(Array.from(ids).filter((id) => id > 1).join(" ")),
   vocabularySize: tiny.vocabulary,
   padId: 0,
-  endOfSequenceId: 1
+  endOfSequenceId: 1,
+  digest: "tiny"
 }))
 
 /** Row `index`: padded when it is odd, with a condition unless it is a multiple of 4, dropped when it is a multiple of 5. */

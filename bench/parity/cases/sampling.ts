@@ -59,7 +59,7 @@ const churn = (recorded: Fixture): Float32Array => {
 }
 
 const solverOf = (config: SamplingSettings): Solver.Solver =>
-  config.sampling_method === "ode" ? Solver.euler : Solver.sde({ gamma: config.sde_gamma, noiseScale: config.denoiser_noise_scale })
+  config.sampling_method === "ode" ? Solver.euler : Solver.sde({ gamma: config.sde_gamma })
 
 /** The stages' options, with the recorded draws as their source. */
 export const samplingOptions = (recorded: Fixture, { config }: SamplingCase): SampleOptions & Random.Seeded => {

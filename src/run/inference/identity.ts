@@ -22,7 +22,7 @@ const sha256OfFile = (path: string): Effect.Effect<string, DiskError> =>
   })
 
 /** sha256 over the configuration and weights in a folder; elsewhere the name says which encoder it is. */
-const encoderIdentity = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, DiskError> =>
+export const encoderIdentity = ({ name, path }: RunConfig.RunConfig["encoder"]): Effect.Effect<string, DiskError> =>
   path === undefined ? Effect.succeed(String(name)) : Effect.gen(function*() {
     const entries = yield* attempt("list", path, (disk) => disk.list(path))
     const names = entries.filter(({ kind, name }) => kind === "file" && /\.(json|safetensors|model)$/.test(name)).map(({ name }) => name).sort()

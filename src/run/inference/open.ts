@@ -12,7 +12,7 @@ import type { EmbedError } from "../../model/Encoder.ts"
 import type { TokenizeError } from "../../model/Tokenizer.ts"
 import type { LoadEncoderError } from "../encoder.ts"
 import * as Pretrained from "../Pretrained.ts"
-import { samplerChoice } from "../sampling.ts"
+import { checkedChoice } from "../sampling.ts"
 import type { Tell, UnitReport } from "./events.ts"
 import { configurationHash, configurationOf } from "./identity.ts"
 import { InferenceError } from "./InferenceError.ts"
@@ -53,13 +53,19 @@ export interface Inference {
 
 const badRequest = (where: string, detail: string, remedy: string) => new InferenceError({ reason: "request", where, detail, remedy })
 
-const requestProblem = ({ batchSize = 1, column, draws = 1, input, rows, task }: InferenceRequest): InferenceError | undefined => {
+const requestProblem = ({ batchSize = 1, draws = 1, input, rows, task }: InferenceRequest): InferenceError | undefined => {
   const isCount = (value: number | undefined) => Number.isSafeInteger(value) && value! >= 1
   if (task === "generate" && !isCount(rows)) return badRequest("rows", "how many texts to write is not said", "Give --rows, at least 1")
   if (task !== "generate" && input === undefined) return badRequest("input", "there is no input", "Give --input, a parquet file, folder or pattern")
-  if (task !== "generate" && column === undefined) return badRequest("column", "the text column is not named", "Give --column")
   if (!isCount(batchSize)) return badRequest("batch-size", `${batchSize} is no number of rows`, "Give at least 1")
   return isCount(draws) ? undefined : badRequest("draws", `${draws} is no number of draws`, "Give at least 1")
+}
+
+/** A request with its text column: of a checkpoint that was trained on pairs, the column of their conditions unless another is named. */
+const withColumn = (request: InferenceRequest, run: RunConfig.RunConfig): Effect.Effect<InferenceRequest, InferenceError> => {
+  const { column = run.data.conditionColumn, task } = request
+  if (task === "generate") return Effect.succeed(request)
+  return column === undefined ? Effect.fail(badRequest("column", "the text column is not named", "Give --column")) : Effect.succeed({ ...request, column })
 }
 
 const noInputs: Inputs = { base: "", files: [], unreadable: [] }
@@ -107,12 +113,15 @@ const isWriterName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9.-]{0,99}
  * Opens an inference: finds the input, compares it and the configuration with what the output folder was begun with, and
  * lists the units. Nothing is on the device until `layer` is built. Opening it again, here or elsewhere, finds the same.
  */
-export const open = (request: InferenceRequest): Effect.Effect<Inference, OpenInferenceError> =>
+export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInferenceError> =>
   Effect.gen(function*() {
-    const problem = requestProblem(request)
+    const problem = requestProblem(asked)
     if (problem !== undefined) return yield* problem
-    const { layer, run } = yield* Pretrained.open(request.checkpoint)
-    const choice = samplerChoice(run, request.change ?? {})
+    const { layer, run } = yield* Pretrained.open(asked.checkpoint)
+    const request = yield* withColumn(asked, run)
+    const choice = yield* Effect.mapError(checkedChoice(run, request.change ?? {}), ({ expected }) =>
+      badRequest("churn", `it must be ${expected}`, "Choose another --solver, or leave --churn out"))
+    if ((choice.length ?? 1) > run.model.length) return yield* badRequest("length", `the network has ${run.model.length} positions`, "Give fewer")
     const inputs = request.input === undefined || request.task === "generate" ? noInputs : yield* findInputs(request.input, (request.onError ?? "fail") !== "fail")
     const work = workOf({ request, run, choice })
     yield* checkColumns(request, inputs, work)

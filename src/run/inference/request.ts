@@ -25,7 +25,7 @@ export interface InferenceRequest {
   readonly output: string
   /** Parquet files, folders or patterns. Needed by every task but `generate`. */
   readonly input?: string | ReadonlyArray<string>
-  /** Text column that is read. Needed wherever `input` is. */
+  /** Text column that is read. Needed wherever `input` is, but for a checkpoint trained on pairs: there it is their condition's. */
   readonly column?: string
   /** Input columns that the parts carry, in this order; absent: all. */
   readonly columns?: ReadonlyArray<string>

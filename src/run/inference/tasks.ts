@@ -9,11 +9,14 @@ import type { Backend } from "../../model/Backend.ts"
 import type { EmbedError, Encoder } from "../../model/Encoder.ts"
 import type { Network } from "../../model/Network.ts"
 import type { TokenizeError, Tokenizer } from "../../model/Tokenizer.ts"
-import { answerWindow, type Generated, generatePlan, sampleKeys, type Written } from "../../streams/generate.ts"
+import { answerWindow, type Generated } from "../../streams/generate.ts"
+import { generatePlan } from "../../streams/generatePlan.ts"
 import { type Encoded, encodeWindow } from "../../streams/encode.ts"
+import { fillTemplates, type Infilled } from "../../streams/infill.ts"
 import { type Scored, scoreWindow } from "../../streams/score.ts"
+import { blank } from "../../streams/Template.ts"
 import { corruptionOptions } from "../corruption.ts"
-import { generateOptions, type SamplerChoice } from "../sampling.ts"
+import { generateOptions, infillOptions, type SamplerChoice } from "../sampling.ts"
 import type { InferenceRequest } from "./request.ts"
 import { drawKey } from "./rowKey.ts"
 
@@ -81,15 +84,19 @@ const sampleWork = ({ choice, request, run }: TaskSettings): Work => {
 }
 
 const generateWork = ({ choice, request, run }: TaskSettings): Work => {
-  const plan = generatePlan(generateOptions(run, choice, request.batchSize ?? 16))
-  const result = ({ answer, tokens }: Written): Result =>
+  const plan = generatePlan(infillOptions(run, choice, request.batchSize ?? 16))
+  const result = ({ answer, tokens }: Infilled): Result =>
     ({ columns: { answer, tokens, seed: choice.seed }, tokens, promptTokens: 0, promptPositions: 0 })
   return {
     schema: answerSchema,
     blank: { answer: null, tokens: null, seed: choice.seed },
     window,
     run: (rows, seen) =>
-      Effect.map(sampleKeys(rows.map(({ key }) => key), plan, (some) => seen(some.map(result))), (texts) => texts.map(result))
+      fillTemplates(rows.map(({ key }) => ({ ...blank(0), key })), 0, plan, (some) => seen(some.map(result))).pipe(
+        Effect.map((texts) => texts.map(result)),
+        // An empty template always fits; the length was compared with the network's when the inference was opened.
+        Effect.catchTag("TemplateError", Effect.die)
+      )
   }
 }
 

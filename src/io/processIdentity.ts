@@ -1,0 +1,47 @@
+/**
+ * Which process this is, so that another can tell whether it still runs.
+ *
+ * @since 0.2.0
+ */
+import { Effect } from "effect"
+import { readFile, readlink } from "node:fs/promises"
+import { hostname } from "node:os"
+
+/** A process among all there ever are: its number alone comes back after a restart. */
+export interface ProcessIdentity {
+  readonly pid: number
+  readonly host: string
+  /** When it started, in the kernel's ticks; null where the system does not say. */
+  readonly started: string | null
+  /** The space in which `pid` counts, since containers on one host count for themselves; null where there are none. */
+  readonly namespace: string | null
+}
+
+const orNull = <A>(run: () => Promise<A>): Effect.Effect<A | null> => Effect.promise(() => run().catch(() => null))
+
+// The second field is the program's name in parentheses, which may hold spaces; the start is the 22nd.
+const startOf = (pid: number): Effect.Effect<string | null> =>
+  orNull(async () => {
+    const text = await readFile(`/proc/${pid}/stat`, "utf8")
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? null
+  })
+
+/** The identity of the present process. */
+export const thisProcess: Effect.Effect<ProcessIdentity> = Effect.gen(function*() {
+  return { pid: process.pid, host: hostname(), started: yield* startOf(process.pid), namespace: yield* orNull(() => readlink("/proc/self/ns/pid")) }
+})
+
+const exists = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+/** Whether a process of this machine still runs. */
+export const isAlive = ({ pid, started }: Pick<ProcessIdentity, "pid" | "started">): Effect.Effect<boolean> =>
+  exists(pid) && pid > 0
+    ? Effect.map(startOf(pid), (now) => started === null || now === null || now === started)
+    : Effect.succeed(false)
