@@ -7,7 +7,7 @@ import { crc32c } from "../../src/io/crc32c.ts"
 import { encodeEvent, record, type TensorBoardEvent } from "../../src/io/tensorboardEvent.ts"
 import { inFolder } from "./support.ts"
 
-/** What TensorBoard 2.20's own writer makes of the same events. */
+/** What TensorBoard 2.21's own writer makes of the same events. */
 const golden: ReadonlyArray<readonly [TensorBoardEvent, string]> = [
   [
     { time: 1234.5, step: 300, scalars: { loss: 0.25, learningRate: 0.002 } },

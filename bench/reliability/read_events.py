@@ -1,4 +1,4 @@
-"""What TensorBoard itself reads of a run's event files: python bench/reliability/tensorboard.py FOLDER [TAG] (pip install tensorboard)"""
+"""What TensorBoard itself reads of a run's event files: python bench/reliability/read_events.py FOLDER [TAG] (pip install tensorboard)"""
 import sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
