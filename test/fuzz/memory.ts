@@ -18,6 +18,7 @@ export const diskOf = (files: Case): DiskOperations => {
       if (bytes === undefined) return missing()
       return Promise.resolve({
         size: bytes.length,
+        modified: 0,
         read: (into, position) => {
           const part = bytes.subarray(position, position + into.length)
           into.set(part)
