@@ -63,6 +63,7 @@ describe("bad input", () => {
       const first = yield* writeRunFile(folder, "run.json", { optimizer: { steps: 1, warmupSteps: 0 } })
       assert.strictEqual((yield* run("train", first)).code, 0)
       const wider = yield* writeRunFile(folder, "wider.json", { model: { hidden: 32 } })
-      assertRefused(yield* run("train", wider, "--resume"), "proj_kernel", "step-00000001")
+      assertRefused(yield* run("train", wider, "--resume"), "model.hidden is 32, it was 16", "step-00000001")
+      assertRefused(yield* run("train", wider, "--resume", "--accept-changes"), "proj_kernel", "step-00000001")
     })), 60_000)
 })
