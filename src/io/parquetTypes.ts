@@ -75,17 +75,23 @@ const fits: Record<Scalar, (value: unknown) => boolean> = {
 
 const isList = (value: unknown): value is ArrayLike<unknown> => Array.isArray(value) || ArrayBuffer.isView(value)
 
+/** Arrays whose every element fits: no need to look at each. */
+const fitsWhole = (scalar: Scalar, value: unknown): boolean => {
+  if (scalar === "int32") return value instanceof Int32Array
+  return (scalar === "float" || scalar === "double") && (value instanceof Float32Array || value instanceof Float64Array)
+}
+
 const fitsColumn = (column: Column, value: unknown): boolean => {
   if (value === null || value === undefined) return column.nullable
   if (!column.list) return fits[column.scalar](value)
-  return isList(value) && Array.prototype.every.call(value, fits[column.scalar])
+  return fitsWhole(column.scalar, value) || (isList(value) && Array.prototype.every.call(value, fits[column.scalar]))
 }
 
 /** A value as hyparquet-writer wants it. */
 export const encode = (column: Column, value: unknown): unknown => {
   if (value === null || value === undefined) return null
-  if (column.list) return Array.from(value as ArrayLike<unknown>, (item) => encode({ ...column, list: false }, item))
-  return column.scalar === "int64" ? BigInt(value as number) : value
+  if (column.scalar !== "int64") return column.list ? Array.from(value as ArrayLike<unknown>) : value
+  return column.list ? Array.from(value as ArrayLike<number>, BigInt) : BigInt(value as number)
 }
 
 const typeName = ({ scalar, list, nullable }: Column) => `${list ? `list<${scalar}>` : scalar}${nullable ? "?" : ""}`

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { join, relative } from "node:path"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import type { DiskError } from "../../io/Disk.ts"
@@ -158,8 +158,8 @@ type Found = Pick<EvaluationReport, "points"> & Partial<EvaluationReport>
 const unconditional = Effect.fnUntraced(function*(request: EvaluationRequest, protocol: Generative, { pretrained, writing }: Prepared, tell: Tell) {
   const { layer, real } = yield* prepareJudging(writing, protocol, request.count, tell).pipe(Effect.provide(pretrained.tokenizer))
   yield* tell(yield* describeWork(writing, request.output))
-  // No encoder is needed, and the network is gone before the scorer comes.
-  const written = yield* writeAll(fromNoise, writing, request, tell).pipe(Effect.provide(Layer.merge(pretrained.network, pretrained.tokenizer)))
+  // The network is gone before the scorer comes.
+  const written = yield* writeAll(fromNoise, writing, request, tell).pipe(Effect.provide(pretrained.layer))
   return (yield* judgeGenerative(writing, written, protocol.mask, real, request.output, tell).pipe(Effect.provide(layer))) as Found
 })
 

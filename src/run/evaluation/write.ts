@@ -5,20 +5,19 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { join } from "node:path"
 import type { DiskError } from "../../io/Disk.ts"
 import type { RunConfig } from "../../io/index.ts"
 import * as JsonLines from "../../io/JsonLines.ts"
-import type { Backend, BackendError } from "../../model/Backend.ts"
+import type { Backend } from "../../model/Backend.ts"
 import type { EmbedError, Encoder } from "../../model/Encoder.ts"
 import type { Network } from "../../model/Network.ts"
-import { type TokenizeError, Tokenizer } from "../../model/Tokenizer.ts"
-import { decode, trimAnswer } from "../../streams/decode.ts"
+import type { TokenizeError, Tokenizer } from "../../model/Tokenizer.ts"
 import { generate } from "../../streams/generate.ts"
-import { batchesOf } from "../../streams/lengthBuckets.ts"
-import { sample } from "../../streams/sample.ts"
-import { generateOptions, samplerOptions, timeSteps } from "../sampling.ts"
+import { infill } from "../../streams/infill.ts"
+import { blank, type TemplateError } from "../../streams/Template.ts"
+import { generateOptions, infillOptions } from "../sampling.ts"
 import type { TextPair } from "./data.ts"
 import type { Point } from "./points.ts"
 
@@ -35,12 +34,6 @@ export interface WriteRequest {
   readonly seen: (texts: number) => Effect.Effect<void>
 }
 
-/** The text of one row from noise: it ends before its first EOS. */
-const textOf = Effect.fnUntraced(function*(ids: Int32Array) {
-  const { decode, endOfSequenceId, padId } = yield* Tokenizer
-  return yield* decode(trimAnswer(ids, 0, { endOfSequenceId, padId }))
-})
-
 /** A text and the key of its draws. */
 interface KeyedText {
   readonly key: number
@@ -50,21 +43,12 @@ interface KeyedText {
 /** Writes the texts of keys, in order. */
 export type TextSource<E, R> = (request: WriteRequest, keys: ReadonlyArray<number>) => Stream.Stream<KeyedText, E, R>
 
-const noiseBatch = Effect.fnUntraced(function*({ point: { choice }, run }: WriteRequest, keys: ReadonlyArray<number>) {
-  const options = samplerOptions(choice)
-  const { ids } = yield* Stream.fromIterable(timeSteps(run, choice), { chunkSize: 1 }).pipe(
-    sample({ ...options, seed: choice.seed, keys }),
-    Stream.filter(({ step }) => step.last),
-    decode(options),
-    Stream.runLast,
-    Effect.map(Option.getOrThrow)
+/** Texts from noise: templates that are all blank. @source ELF `src/generation.py`, `test_generation_uncond` */
+export const fromNoise: TextSource<EmbedError | TokenizeError | TemplateError, Backend | Encoder | Network | Tokenizer> = ({ batchSize, point, run }, keys) =>
+  Stream.fromIterable(keys.map((key) => ({ ...blank(0), key }))).pipe(
+    infill(infillOptions(run, point.choice, batchSize)),
+    Stream.map(({ answer, key }) => ({ key, text: answer }))
   )
-  return yield* Effect.forEach(ids, (row, i) => Effect.map(textOf(row), (text): KeyedText => ({ key: keys[i]!, text })))
-})
-
-/** Texts from noise. @source ELF `src/generation.py`, `test_generation_uncond` */
-export const fromNoise: TextSource<BackendError | TokenizeError, Backend | Network | Tokenizer> = (request, keys) =>
-  Stream.fromIterable(batchesOf(keys, request.batchSize), { chunkSize: 1 }).pipe(Stream.mapEffect((batch) => noiseBatch(request, batch)), Stream.flatMap(Stream.fromIterable))
 
 /** Answers to the inputs. @source ELF `src/generation.py`, `test_generation_cond` */
 export const answers: TextSource<EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> = ({ batchSize, pairs, point, run }, keys) =>
