@@ -77,31 +77,68 @@ const isStale = ({ owner, touched }: Found, here: ProcessIdentity, now: number, 
   return sameMachine ? Effect.map(isAlive(owner), (alive) => !alive) : Effect.succeed((now - touched) / 1000 > staleAfter)
 }
 
-/** Moves a stale lock out of the way. Whoever moves another's fresh lock by mistake puts it back. */
-const clear = (path: string, stale: Found, aside: string): Effect.Effect<void, DiskError> =>
-  attempt("rename", path, () => fs.rename(path, aside)).pipe(
-    Effect.andThen(look(aside)),
-    Effect.tap((moved) => moved === undefined || moved.owner.token === stale.owner.token ? Effect.void : Effect.ignore(attempt("restore", path, () => fs.link(aside, path)))),
-    Effect.andThen(attempt("remove", aside, () => fs.rm(aside, { force: true }))),
-    Effect.catchIf(missing, () => Effect.void)
-  )
-
 const refused = (folder: string, { owner, touched }: Found, now: number): RunLockedError =>
   new RunLockedError({ folder, pid: owner.pid, host: owner.host, age: Math.max(0, Math.round((Date.now() - owner.since) / 1000)), silent: Math.max(0, Math.round((now - touched) / 1000)) })
 
-/** Takes over at most so many stale locks in a row before it gives up: others may be taking them as well. */
-const tries = 5
+/** Makes `path` another name of `candidate`, unless there is one. */
+const linkTo = (candidate: string, path: string): Effect.Effect<boolean, DiskError> =>
+  attempt("create", path, () => fs.link(candidate, path)).pipe(Effect.as(true), Effect.catchIf(taken, () => Effect.succeed(false)))
+
+/** Name of the claim to the lock, or to the claim, of a dead process. */
+const heirOf = (folder: string, { token }: Owner): string => join(folder, `${candidatePrefix}${token}.heir`)
+
+/** How staleness is told. */
+interface Judged {
+  readonly here: ProcessIdentity
+  readonly now: number
+  readonly staleAfter: number
+}
+
+/**
+ * Claims what a dead process left. Only one can make a claim, so only one may replace the lock; if it dies before it does,
+ * the right is its own heir's. Undefined where the matter was settled meanwhile.
+ */
+const claim = Effect.fnUntraced(function*(folder: string, candidate: string, stale: Found, { here, now, staleAfter }: Judged) {
+  const claims: Array<string> = []
+  for (let dead = stale;;) {
+    const path = heirOf(folder, dead.owner)
+    claims.push(path)
+    if (yield* linkTo(candidate, path)) return claims
+    const heir = yield* look(path)
+    if (heir === undefined) return undefined
+    if (!(yield* isStale(heir, here, now, staleAfter))) return yield* refused(folder, heir, now)
+    dead = heir
+  }
+})
+
+const drop = (paths: ReadonlyArray<string>): Effect.Effect<void, DiskError> =>
+  Effect.forEach(paths, (path) => attempt("remove", path, () => fs.rm(path, { force: true })), { discard: true })
+
+/** Replaces a stale lock. False where another was quicker: the lock has to be looked at again. */
+const inherit = Effect.fnUntraced(function*(folder: string, candidate: string, stale: Found, judged: Judged) {
+  const path = join(folder, lockName)
+  const claims = yield* claim(folder, candidate, stale, judged)
+  if (claims === undefined) return false
+  // The claim may be one that another made, used and dropped since: then the lock is no longer the dead one's.
+  const current = yield* look(path)
+  const own = current?.owner.token === stale.owner.token
+  if (own) yield* attempt("replace", path, () => fs.rename(candidate, path))
+  yield* drop(own ? claims.toReversed() : claims.slice(-1))
+  return own
+})
+
+/** Looks at the lock at most so often before it gives up: others may be taking over as well. */
+const tries = 50
 
 const take = Effect.fnUntraced(function*(folder: string, candidate: string, here: ProcessIdentity, staleAfter: number) {
   const path = join(folder, lockName)
   const now = (yield* attempt("look at", candidate, () => fs.stat(candidate))).mtimeMs
   for (let left = tries;; left--) {
-    const linked = yield* attempt("create", path, () => fs.link(candidate, path)).pipe(Effect.as(true), Effect.catchIf(taken, () => Effect.succeed(false)))
-    if (linked) return
+    if (yield* linkTo(candidate, path)) return
     const found = yield* look(path)
     if (found === undefined) continue
     if (left === 0 || !(yield* isStale(found, here, now, staleAfter))) return yield* refused(folder, found, now)
-    yield* clear(path, found, `${candidate}.stale`)
+    if (yield* inherit(folder, candidate, found, { here, now, staleAfter })) return
   }
 })
 
