@@ -1,6 +1,5 @@
 // Softmax over a large vocabulary: losses with their gradient, without a pass for the bias.
-#include <vector>
-
+#include "block_sums.h"
 #include "kernels.h"
 #include "pool.h"
 #include "vector_math.h"
@@ -26,35 +25,27 @@ void CrossEntropy(Run &run) {
   float *logits = run.Input(0);
   const float *bias = run.Input(1), *weights = run.Input(3);
   const int32_t *targets = run.Input<int32_t>(2);
-  const int64_t width = run.Size(1), rows = run.Size(2), blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t width = run.Size(1), rows = run.Size(2);
   Run::Require(width > 0 && run.Size(0) == rows * width && run.Size(3) == rows, "the logits do not fit bias and targets");
   for (int64_t row = 0; row < rows; row++) Run::Require(targets[row] >= 0 && targets[row] < width, "a target is no token of the vocabulary");
   float *losses = run.Output(0, {rows}), *dbias = run.Output(1, {width});
-  std::vector<float> partial(blocks * width);
-  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) {
-      float *sums = partial.data() + block * width;
-      const int64_t end = std::min(rows, (block + 1) * kBlock);
-      for (int64_t row = block * kBlock; row < end; row++) {
-        float *x = logits + row * width;
-        const float greatest = Greatest(x, bias, width), target = x[targets[row]] + bias[targets[row]] - greatest;
-        float total = 0;
+  SumOverRows(rows, kBlock, width, dbias, [&](int64_t row, float *sums) {
+    float *x = logits + row * width;
+    const float greatest = Greatest(x, bias, width), target = x[targets[row]] + bias[targets[row]] - greatest;
+    float total = 0;
 #pragma omp simd reduction(+ : total)
-        for (int64_t i = 0; i < width; i++) {
-          x[i] = Exp(x[i] + bias[i] - greatest);
-          total += x[i];
-        }
-        losses[row] = std::log(total) - target;
-        const float scale = weights[row] / total;
-        x[targets[row]] -= total;
-        for (int64_t i = 0; i < width; i++) {
-          x[i] *= scale;
-          sums[i] += x[i];
-        }
-      }
+    for (int64_t i = 0; i < width; i++) {
+      x[i] = Exp(x[i] + bias[i] - greatest);
+      total += x[i];
+    }
+    losses[row] = std::log(total) - target;
+    const float scale = weights[row] / total;
+    x[targets[row]] -= total;
+    for (int64_t i = 0; i < width; i++) {
+      x[i] *= scale;
+      sums[i] += x[i];
     }
   });
-  AddBlocks(partial.data(), blocks, width, dbias);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The gate of the feed-forward layer: silu(a) · b of two halves of a row, with the bias of the product before it.
-#include <vector>
-
+#include "block_sums.h"
 #include "kernels.h"
 #include "pool.h"
 #include "vector_math.h"
@@ -35,30 +34,22 @@ void Backward(Run &run) {
   const float *dy = run.Input(0), *x = run.Input(1), *bias = run.Input(2);
   const int64_t width = run.Size(2), inner = width / 2;
   Run::Require(inner > 0 && width % 2 == 0 && run.Axis(1, -1) == width && 2 * run.Size(0) == run.Size(1), "x, its gate's gradient and the bias do not fit each other");
-  const int64_t rows = run.Size(1) / width, blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t rows = run.Size(1) / width;
   float *dx = run.OutputLike(0, 1), *dbias = run.Output(1, {width});
-  std::vector<float> partial(blocks * width);
-  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) {
-      float *sum = partial.data() + block * width;
-      const int64_t end = std::min(rows, (block + 1) * kBlock);
-      for (int64_t row = block * kBlock; row < end; row++) {
-        const float *upstream = dy + row * inner, *left = x + row * width, *right = left + inner;
-        float *to = dx + row * width;
+  SumOverRows(rows, kBlock, width, dbias, [&](int64_t row, float *sum) {
+    const float *upstream = dy + row * inner, *left = x + row * width, *right = left + inner;
+    float *to = dx + row * width;
 #pragma omp simd
-        for (int64_t i = 0; i < inner; i++) {
-          const float a = left[i] + bias[i], b = right[i] + bias[inner + i];
-          const float sigmoid = Sigmoid(a), activated = a * sigmoid;
-          const float da = upstream[i] * b * (sigmoid + activated * (1.0f - sigmoid)), db = upstream[i] * activated;
-          to[i] = da;
-          to[inner + i] = db;
-          sum[i] += da;
-          sum[inner + i] += db;
-        }
-      }
+    for (int64_t i = 0; i < inner; i++) {
+      const float a = left[i] + bias[i], b = right[i] + bias[inner + i];
+      const float sigmoid = Sigmoid(a), activated = a * sigmoid;
+      const float da = upstream[i] * b * (sigmoid + activated * (1.0f - sigmoid)), db = upstream[i] * activated;
+      to[i] = da;
+      to[inner + i] = db;
+      sum[i] += da;
+      sum[inner + i] += db;
     }
   });
-  AddBlocks(partial.data(), blocks, width, dbias);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // From one product to queries, keys and values: bias, normalisation, rotation and the split into heads in one pass.
 #include <vector>
 
+#include "block_sums.h"
 #include "kernels.h"
 #include "pool.h"
 
@@ -86,53 +87,46 @@ void Backward(Run &run) {
   const float *weights[] = {run.Input(5), run.Input(6)}, *cos = run.Input(7), *sin = run.Input(8), *inverse = run.Input(9);
   for (int part = 0; part < 3; part++) Run::Require(3 * run.Size(part) == run.Size(3), "a gradient has another size than the heads");
   Run::Require(run.Size(9) == shape.rows * 2 * shape.heads, "the inverse norms do not fit the heads");
-  const int64_t size = shape.size, heads = shape.heads, width = shape.width(), blocks = (shape.rows + kBlock - 1) / kBlock;
+  const int64_t size = shape.size, heads = shape.heads, width = shape.width();
   float *dproduct = run.OutputLike(0, 3), *dbias = run.Output(1, {width});
   float *dweights[] = {run.Output(2, {size}), run.Output(3, {size})};
   const int64_t sums = width + 2 * size;
-  std::vector<float> partial(blocks * sums), total(sums);
-  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
+  std::vector<float> total(sums);
+  SumOverRows(shape.rows, kBlock, sums, total.data(), [&](int64_t row, float *sum) {
     float dy[kWidest], x[kWidest];
-    for (int64_t block = first; block < last; block++) {
-      float *sum = partial.data() + block * sums;
-      const int64_t end = std::min(shape.rows, (block + 1) * kBlock);
-      for (int64_t row = block * kBlock; row < end; row++) {
-        const int64_t table = (row % shape.positions) * size;
-        for (int64_t part = 0; part < 3; part++) {
-          for (int64_t head = 0; head < heads; head++) {
-            const int64_t from = (part * heads + head) * size;
-            const float *source = product + row * width + from, *gradient = upstream[part] + shape.at(row, head);
-            float *to = dproduct + row * width + from, *biasSum = sum + from;
-            if (part == 2) {
-              for (int64_t i = 0; i < size; i++) {
-                to[i] = gradient[i];
-                biasSum[i] += gradient[i];
-              }
-              continue;
-            }
-            const float *weight = weights[part];
-            float *weightSum = sum + width + part * size;
-            Rotate(gradient, cos + table, sin + table, -1, size, dy);
-            const float scale = inverse[row * 2 * heads + part * heads + head];
-            float along = 0;
-#pragma omp simd reduction(+ : along)
-            for (int64_t i = 0; i < size; i++) {
-              x[i] = source[i] + bias[from + i];
-              along += dy[i] * weight[i] * x[i];
-            }
-            const float share = along * scale * scale / size;
-            for (int64_t i = 0; i < size; i++) {
-              const float dx = scale * (dy[i] * weight[i] - x[i] * share);
-              to[i] = dx;
-              biasSum[i] += dx;
-              weightSum[i] += dy[i] * x[i] * scale;
-            }
+    const int64_t table = (row % shape.positions) * size;
+    for (int64_t part = 0; part < 3; part++) {
+      for (int64_t head = 0; head < heads; head++) {
+        const int64_t from = (part * heads + head) * size;
+        const float *source = product + row * width + from, *gradient = upstream[part] + shape.at(row, head);
+        float *to = dproduct + row * width + from, *biasSum = sum + from;
+        if (part == 2) {
+          for (int64_t i = 0; i < size; i++) {
+            to[i] = gradient[i];
+            biasSum[i] += gradient[i];
           }
+          continue;
+        }
+        const float *weight = weights[part];
+        float *weightSum = sum + width + part * size;
+        Rotate(gradient, cos + table, sin + table, -1, size, dy);
+        const float scale = inverse[row * 2 * heads + part * heads + head];
+        float along = 0;
+#pragma omp simd reduction(+ : along)
+        for (int64_t i = 0; i < size; i++) {
+          x[i] = source[i] + bias[from + i];
+          along += dy[i] * weight[i] * x[i];
+        }
+        const float share = along * scale * scale / size;
+        for (int64_t i = 0; i < size; i++) {
+          const float dx = scale * (dy[i] * weight[i] - x[i] * share);
+          to[i] = dx;
+          biasSum[i] += dx;
+          weightSum[i] += dy[i] * x[i] * scale;
         }
       }
     }
   });
-  AddBlocks(partial.data(), blocks, sums, total.data());
   std::copy(total.begin(), total.begin() + width, dbias);
   for (int part = 0; part < 2; part++) std::copy_n(total.begin() + width + part * size, size, dweights[part]);
 }

@@ -19,7 +19,4 @@ void RegisterOptimizer();
 void RegisterTrunk();
 void RegisterDecode();
 
-// sum[i] = Σ over blocks of partial[block, i], in the order of the blocks.
-void AddBlocks(const float *partial, int64_t blocks, int64_t width, float *sum);
-
 }  // namespace elf

@@ -1,6 +1,5 @@
 // Adding a product and its bias to the residual stream, and sums over rows.
-#include <vector>
-
+#include "block_sums.h"
 #include "kernels.h"
 #include "pool.h"
 
@@ -30,18 +29,11 @@ void ColumnSum(Run &run) {
   const float *x = run.Input(0);
   const int64_t width = run.Axis(0, -1);
   Run::Require(width > 0, "the rows are empty");
-  const int64_t rows = run.Size(0) / width, blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t rows = run.Size(0) / width;
   float *sum = run.Output(0, {width});
-  std::vector<float> partial(blocks * width);
-  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) {
-      float *to = partial.data() + block * width;
-      const int64_t end = std::min(rows, (block + 1) * kBlock);
-      for (int64_t row = block * kBlock; row < end; row++)
-        for (int64_t i = 0; i < width; i++) to[i] += x[row * width + i];
-    }
+  SumOverRows(rows, kBlock, width, sum, [&](int64_t row, float *to) {
+    for (int64_t i = 0; i < width; i++) to[i] += x[row * width + i];
   });
-  AddBlocks(partial.data(), blocks, width, sum);
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
 // Root-mean-square normalisation of rows, forwards and backwards in one pass each.
 #include "kernels.h"
 
-#include <vector>
-
+#include "block_sums.h"
 #include "pool.h"
 
 namespace elf {
@@ -40,39 +39,25 @@ void Forward(Run &run) {
 // dy, x, weight, inverse → dx, dweight
 void Backward(Run &run) {
   const float *dy = run.Input(0), *x = run.Input(1), *weight = run.Input(2), *inverse = run.Input(3);
-  const int64_t width = run.Size(2), rows = run.Size(3), blocks = (rows + kBlock - 1) / kBlock;
+  const int64_t width = run.Size(2), rows = run.Size(3);
   Run::Require(width > 0 && run.Size(1) == rows * width && run.Size(0) == run.Size(1), "x, its gradient, weight and inverse do not fit each other");
   float *dx = run.OutputLike(0, 0), *dweight = run.Output(1, {width});
-  std::vector<float> partial(blocks * width);
-  Parallel(blocks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) {
-      float *sum = partial.data() + block * width;
-      const int64_t end = std::min(rows, (block + 1) * kBlock);
-      for (int64_t row = block * kBlock; row < end; row++) {
-        const float *upstream = dy + row * width, *from = x + row * width;
-        float *to = dx + row * width;
-        const float scale = inverse[row];
-        float along = 0;
+  SumOverRows(rows, kBlock, width, dweight, [&](int64_t row, float *sum) {
+    const float *upstream = dy + row * width, *from = x + row * width;
+    float *to = dx + row * width;
+    const float scale = inverse[row];
+    float along = 0;
 #pragma omp simd reduction(+ : along)
-        for (int64_t i = 0; i < width; i++) along += upstream[i] * weight[i] * from[i];
-        const float share = along * scale * scale / width;
-        for (int64_t i = 0; i < width; i++) {
-          to[i] = scale * (upstream[i] * weight[i] - from[i] * share);
-          sum[i] += upstream[i] * from[i] * scale;
-        }
-      }
+    for (int64_t i = 0; i < width; i++) along += upstream[i] * weight[i] * from[i];
+    const float share = along * scale * scale / width;
+    for (int64_t i = 0; i < width; i++) {
+      to[i] = scale * (upstream[i] * weight[i] - from[i] * share);
+      sum[i] += upstream[i] * from[i] * scale;
     }
   });
-  AddBlocks(partial.data(), blocks, width, dweight);
 }
 
 }  // namespace
-
-void AddBlocks(const float *partial, int64_t blocks, int64_t width, float *sum) {
-  for (int64_t i = 0; i < width; i++) sum[i] = 0;
-  for (int64_t block = 0; block < blocks; block++)
-    for (int64_t i = 0; i < width; i++) sum[i] += partial[block * width + i];
-}
 
 void RegisterRmsNorm() {
   Register<Forward>("ElfRmsNorm", {"x: float", "weight: float"}, {"y: float", "inverse: float"});
