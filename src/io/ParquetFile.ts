@@ -16,7 +16,8 @@ import { alongside, readPieces } from "./parquet/ColumnReader.ts"
 import { Damage } from "./parquet/Damage.ts"
 import { checkFooter,  metadataBytes, parseFooter, PlacedDamage, trailerBytes } from "./parquet/footer.ts"
 import { fromSourceError, ParquetError, type Place } from "./ParquetError.ts"
-import { type ByteSource, openSource } from "./source/ByteSource.ts"
+import type { ByteSource } from "./source/ByteSource.ts"
+import { openSource } from "./source/openSource.ts"
 import { SourceError } from "./source/SourceError.ts"
 
 /** One row group: its index and its rows, counted from the start of the file: `firstRow ≤ row < firstRow + rows`. */

@@ -6,7 +6,7 @@
 import { Effect } from "effect"
 import { join } from "node:path"
 import { attempt, type DiskError } from "./Disk.ts"
-import { isHttp } from "./source/ByteSource.ts"
+import { isHttp } from "./source/openSource.ts"
 import { Remote } from "./source/Remote.ts"
 import { isS3, listKeys, parseS3 } from "./source/s3.ts"
 import type { SourceError } from "./source/SourceError.ts"
