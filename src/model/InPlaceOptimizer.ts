@@ -7,6 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import type { RunKernel } from "./backend/ownKernels.ts"
 import { newtonSchulzBatch } from "./NewtonSchulz.ts"
+import type { AdamCoefficients, MomentumCoefficients } from "./OptimizerCoefficients.ts"
 import { ownedTensor } from "./OwnedTensors.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 
@@ -18,14 +19,6 @@ export interface Updated {
   readonly gradients: Parameters
 }
 
-/** momentum ← keep·momentum + add·gradient; direction = momentumShare·momentum + gradientShare·gradient */
-export interface MomentumCoefficients {
-  readonly keep: number
-  readonly add: number
-  readonly momentumShare: number
-  readonly gradientShare: number
-}
-
 /** Muon on matrices of one shape: orthogonal directions of their momenta, subtracted `step` times. */
 export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, names: ReadonlyArray<string>, c: MomentumCoefficients, step: number): void => {
   const coefficients = tf.tensor1d([c.keep, c.add, c.momentumShare, c.gradientShare])
@@ -35,22 +28,6 @@ export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, na
   const orthogonal = newtonSchulzBatch(stacked as tf.Tensor3D, 5, tf.stack(pairs.map(([, squares]) => squares!)))
   const parts = directions.length === 1 ? [orthogonal] : tf.unstack(orthogonal)
   names.forEach((name, i) => run("ElfSubtract", [ownedTensor(parameters, name), parts[i]!, tf.tensor1d([step])], 0))
-}
-
-/**
- * mean ← meanKeep·mean + meanAdd·g; variance ← varianceKeep·variance + varianceAdd·g²;
- * value ← valueKeep·value − step·(meanShare·mean + gradientShare·g) / (deviationShare·√variance + 1e-8)
- */
-export interface AdamCoefficients {
-  readonly meanKeep: number
-  readonly meanAdd: number
-  readonly varianceKeep: number
-  readonly varianceAdd: number
-  readonly meanShare: number
-  readonly gradientShare: number
-  readonly deviationShare: number
-  readonly valueKeep: number
-  readonly step: number
 }
 
 /** Adam, of either kind, on one tensor. */
