@@ -2,6 +2,7 @@
 import { basename } from "node:path"
 import type { DiskOperations } from "../../src/io/index.ts"
 import { nodeDisk } from "../../src/io/Disk.ts"
+import { memoryFile } from "../support/memoryFile.ts"
 import type { Case } from "./Reader.ts"
 
 const missing = () => Promise.reject(Object.assign(new Error("no such file"), { code: "ENOENT" }))
@@ -15,19 +16,7 @@ export const diskOf = (files: Case): DiskOperations => {
     list: () => Promise.resolve([]),
     openToRead: (path) => {
       const bytes = bytesOf(path)
-      if (bytes === undefined) return missing()
-      return Promise.resolve({
-        size: bytes.length,
-        modified: 0,
-        read: (into, position) => {
-          const part = bytes.subarray(position, position + into.length)
-          into.set(part)
-          return Promise.resolve(part.length)
-        },
-        append: () => Promise.reject(new Error("read only")),
-        sync: () => Promise.resolve(),
-        close: () => Promise.resolve()
-      })
+      return bytes === undefined ? missing() : Promise.resolve(memoryFile(bytes))
     }
   }
 }

@@ -2,6 +2,7 @@
 import { crc32, deflateRawSync } from "node:zlib"
 import type { DiskOperations } from "../../src/io/index.ts"
 import { nodeDisk } from "../../src/io/Disk.ts"
+import { memoryFile } from "../support/memoryFile.ts"
 
 export interface Entry {
   readonly name: string
@@ -147,18 +148,7 @@ export const floats = (...values: ReadonlyArray<number>): Buffer => Buffer.from(
 export const diskOf = (bytes: Uint8Array): DiskOperations => ({
   ...nodeDisk,
   kind: () => Promise.resolve("file"),
-  openToRead: () => Promise.resolve({
-    size: bytes.length,
-    modified: 0,
-    read: (into, position) => {
-      const part = bytes.subarray(position, position + into.length)
-      into.set(part)
-      return Promise.resolve(part.length)
-    },
-    append: () => Promise.reject(new Error("read only")),
-    sync: () => Promise.resolve(),
-    close: () => Promise.resolve()
-  })
+  openToRead: () => Promise.resolve(memoryFile(bytes))
 })
 
 /** A copy with one to three bytes changed, removed or put in; positions below `within`, counted from the end if negative. */

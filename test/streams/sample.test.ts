@@ -7,6 +7,7 @@ import { sample, type Sampled, type SampleOptions } from "../../src/streams/samp
 import { testEngine } from "../support/backend.ts"
 import { chunkingInvariant, noTensorLeft, nothingLeftAfterInterruption } from "../support/deviceLaws.ts"
 import { tiny, tinyBatch, tinyNetwork, tinyTensors, tinyVariant } from "../support/tinyModel.ts"
+import { throwingSolver } from "../support/throwingSolver.ts"
 import { assertNear } from "../support/tolerances.ts"
 
 const [S, D] = [tiny.length, tiny.textWidth]
@@ -38,16 +39,6 @@ const row = (values: Float32Array, index: number) => values.subarray(index * S *
 const condition = (size: number, first = 0) => {
   const { conditionMask, latents } = tinyBatch(first, size)
   return { latents, mask: conditionMask }
-}
-
-/** Throws at step 99, in the middle of its tensors. */
-const throwing: Solver.Solver = {
-  ...Solver.euler,
-  step: (problem, state, step) => {
-    const next = Solver.euler.step(problem, state, step)
-    if (step.index === 99) throw new Error("no such step")
-    return next
-  }
 }
 
 layer(Layer.provideMerge(tinyNetwork(), testEngine))("sample", (it) => {
@@ -180,7 +171,7 @@ layer(Layer.provideMerge(tinyNetwork(), testEngine))("sample", (it) => {
       assert.deepStrictEqual(ahead, yield* Stream.runCollect(stage(Stream.fromIterable(grid))))
     }))
   it.effect("no tensor is left", () =>
-    noTensorLeft(sample(optionsWith({ solver: throwing, condition: condition(4) })), grid, { index: 99, t: 0.5, tNext: 1, last: true }))
+    noTensorLeft(sample(optionsWith({ solver: throwingSolver, condition: condition(4) })), grid, { index: 99, t: 0.5, tNext: 1, last: true }))
   it.effect("nothing is left after interruption", () =>
     nothingLeftAfterInterruption(stage, (index: number) => ({ index, t: index / (index + 1), tNext: (index + 1) / (index + 2), last: false })))
 })

@@ -8,6 +8,7 @@ import { type StableOptions, untilStable } from "../../src/streams/untilStable.t
 import { onEngines, testEngine } from "../support/backend.ts"
 import { chunkingInvariant, noTensorLeft, nothingLeftAfterInterruption } from "../support/deviceLaws.ts"
 import { tiny, tinyBatch, tinyNetwork } from "../support/tinyModel.ts"
+import { throwingSolver } from "../support/throwingSolver.ts"
 import { assertNear } from "../support/tolerances.ts"
 
 const [S, D] = [tiny.length, tiny.textWidth]
@@ -135,16 +136,8 @@ layer(Layer.provideMerge(tinyNetwork(), testEngine))("untilStable", (it) => {
       const ahead = yield* Stream.fromIterable(steps).pipe(prefetch(2), stage, prefetch(2), Stream.runCollect)
       assert.deepStrictEqual(ahead, yield* Stream.runCollect(stage(Stream.fromIterable(steps))))
     }))
-  const throwing: Solver.Solver = {
-    ...Solver.euler,
-    step: (problem, state, step) => {
-      const next = Solver.euler.step(problem, state, step)
-      if (step.index === 99) throw new Error("no such step")
-      return next
-    }
-  }
   it.effect("no tensor is left", () =>
-    noTensorLeft(untilStable(optionsWith({ window: 9, solver: throwing, condition: condition(6) })), few, { index: 99, t: 0.5, tNext: 0.7, last: false }))
+    noTensorLeft(untilStable(optionsWith({ window: 9, solver: throwingSolver, condition: condition(6) })), few, { index: 99, t: 0.5, tNext: 0.7, last: false }))
   it.effect("nothing is left after interruption", () =>
     nothingLeftAfterInterruption(stage, (index: number) => ({ index, t: index / (index + 1), tNext: (index + 1) / (index + 2), last: false })))
 })
