@@ -1,7 +1,7 @@
 /**
  * What keeps a process from working in a cluster.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Schema } from "effect"
 import type { SqlError } from "effect/sql"

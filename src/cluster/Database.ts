@@ -1,7 +1,7 @@
 /**
  * The PostgreSQL database that a cluster shares: its URL, its driver, and a connection pool in the job's own schema.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Layer, Redacted } from "effect"
 import type { SqlClient } from "effect/sql"

@@ -4,7 +4,7 @@
  * **Details** The journal is a view. Whether a unit is done is what the workflow engine has stored; a line that is missing
  * here costs a second look, never an answer.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Schedule } from "effect"
 import { SqlClient } from "effect/sql"

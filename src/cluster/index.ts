@@ -3,7 +3,7 @@
  *
  * Not part of the package's main entry: it needs `@effect/sql-pg`, which only its users install.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 export { ClusterError, UnitFailedError } from "./ClusterError.ts"
 export { type ClusterSummary, type ClusterWatch, inferOnCluster } from "./inferOnCluster.ts"

@@ -1,7 +1,7 @@
 /**
  * A batch inference as a job of a cluster: a unit for each row group.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Clock, Effect, Queue, type Scope } from "effect"
 import { hostname } from "node:os"

@@ -1,7 +1,7 @@
 /**
  * What makes an inference the same job for all its processes, wherever the output folder is mounted.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { createHash, randomUUID } from "node:crypto"

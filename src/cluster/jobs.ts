@@ -1,7 +1,7 @@
 /**
  * The jobs that a database holds, for those who look from outside.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"

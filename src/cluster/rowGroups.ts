@@ -6,7 +6,7 @@
  * keep its share. So a unit's workflow lives where its shard is and costs nothing, and its one long step is dealt by a durable
  * queue to whichever runner is free.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Layer, Schema } from "effect"
 import { DurableQueue, Workflow } from "effect/workflow"

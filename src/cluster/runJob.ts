@@ -1,7 +1,7 @@
 /**
  * A job of many units, done by all processes that call this with the same job.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Cause, Duration, Effect, Layer, Option, References, Schedule, Schema } from "effect"
 import { DurableQueue } from "effect/workflow"

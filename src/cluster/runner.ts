@@ -1,7 +1,7 @@
 /**
  * A process as a runner of the cluster: its place among the runners, its share of the workflows, its end of the queue.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { NodeCrypto } from "@effect/platform-node"
 import { Duration, Effect, Layer, Option } from "effect"

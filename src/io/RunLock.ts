@@ -6,7 +6,7 @@
  * gone from this machine, or, on another machine, when it has not been touched for minutes; both times by the file
  * system's own clock.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Schedule, Schema, type Scope } from "effect"
 import * as fs from "node:fs/promises"

@@ -4,7 +4,7 @@
  * Each process writes a file of its own, whose first events say at which step it goes on: TensorBoard then drops what an
  * earlier file has from there on, so that a killed and resumed run shows one curve.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, type Scope } from "effect"
 import * as fs from "node:fs/promises"

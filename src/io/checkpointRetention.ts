@@ -1,7 +1,7 @@
 /**
  * Which checkpoints of a run are kept when a new one is written.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { join } from "node:path"

@@ -1,7 +1,7 @@
 /**
  * CRC-32C (Castagnoli), as TensorFlow's record files use it.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 const polynomial = 0x82f63b78

@@ -1,7 +1,7 @@
 /**
  * A column read to its end: how much is in it, and a digest of its values, for comparing files whatever wrote them.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Stream } from "effect"
 import type { DecodedArray } from "hyparquet"

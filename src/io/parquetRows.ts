@@ -1,7 +1,7 @@
 /**
  * From decoded columns to rows: files one after the other, row groups in order, each row with its place.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Stream } from "effect"
 import type { DecodedArray } from "hyparquet"

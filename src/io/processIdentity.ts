@@ -1,7 +1,7 @@
 /**
  * Which process this is, so that another can tell whether it still runs.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { readFile, readlink } from "node:fs/promises"

@@ -2,7 +2,7 @@
  * TensorBoard's events as bytes: a little of protocol buffers inside TensorFlow's record framing.
  *
  * @source TensorFlow `tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`, `tensorflow/core/lib/io/record_writer.cc`
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { maskedCrc32c } from "./crc32c.ts"
 

@@ -1,7 +1,7 @@
 /**
  * Lists of whole numbers as token ids.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 const isSmall = (values: Int32Array): boolean => {

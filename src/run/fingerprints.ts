@@ -2,7 +2,7 @@
  * What decides a run besides its run file: its data, its vocabulary, its encoder, its teacher. A checkpoint records their
  * digests, so that a run is not resumed on others unnoticed.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { createHash } from "node:crypto"

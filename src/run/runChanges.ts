@@ -1,7 +1,7 @@
 /**
  * Whether a run that is to go on is still the one that its checkpoint belongs to.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
 import type { Checkpoint, RunConfig } from "../io/index.ts"

@@ -2,7 +2,7 @@
  * One run in several processes: that all train the same thing, from the same state. In a process alone nothing here does
  * anything.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import { broadcast, broadcastJson, digestOf, refuseDifference, requireAlike } from "../model/Agreement.ts"

@@ -5,7 +5,7 @@
  * shuffled by itself. So a document's number says in which pass, file, row group and row its window begins, and no row
  * before that has to be read again to go on there.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
 import { createHash } from "node:crypto"

@@ -2,7 +2,7 @@
  * An interruption as the end of a stream: what is in hand is finished, and what belongs to the end (a last checkpoint, a
  * closed file) is done, before the program stops.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Cause, Deferred, Effect, Exit, Fiber, Stream } from "effect"
 

@@ -1,7 +1,7 @@
 /**
  * One end for all processes of a group: none may wait for a step that another does not take.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, Option, Stream } from "effect"
 import { anywhere } from "../model/Agreement.ts"

@@ -1,7 +1,7 @@
 /**
  * The rows of every batch that one process of a group trains on.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Stream } from "effect"
 import { requireArgument } from "../flow/errors.ts"

@@ -2,7 +2,7 @@
  * The bytes of a column chunk from front to back, fetched in windows: a chunk of a remote file is one or few requests,
  * and memory holds one window and one page.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { PageHeader } from "hyparquet"
 import { Damage, require } from "./Damage.ts"

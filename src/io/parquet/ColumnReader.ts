@@ -1,7 +1,7 @@
 /**
  * One column of one row group, decoded page by page into whole rows.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { DecodedArray } from "hyparquet"
 import { joinPages, splitPage } from "./arrays.ts"

@@ -1,7 +1,7 @@
 /**
  * What the decoding of a parquet file throws; the open file turns it into a `ParquetError` that names the place.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** The bytes are not what the format, or the file itself, says they are. */

@@ -1,7 +1,7 @@
 /**
  * Joining and cutting decoded arrays without giving up their type.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { DecodedArray } from "hyparquet"
 import type { LeafPage } from "./pages.ts"

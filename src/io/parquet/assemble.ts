@@ -2,7 +2,7 @@
  * Rows from leaves: levels say where lists begin and what is null.
  *
  * @source https://research.google/pubs/dremel-interactive-analysis-of-web-scale-datasets-2/ (record assembly)
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { DecodedArray } from "hyparquet"
 import { require } from "./Damage.ts"

@@ -2,7 +2,7 @@
  * The walk over a column chunk's pages: for those who decode them and for those who carry them on as they are.
  *
  * @source https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift (PageHeader)
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { ColumnMetaData, FileMetaData, PageHeader } from "hyparquet"
 import { crc32 } from "node:zlib"

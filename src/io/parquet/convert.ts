@@ -1,7 +1,7 @@
 /**
  * From stored values to those that a reader gets: text, exact decimals, moments with their full precision.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { DecodedArray, SchemaElement } from "hyparquet"
 import { parseFloat16 } from "hyparquet/src/convert.js"

@@ -3,7 +3,7 @@
  *
  * No codec may make more bytes than the page's header promises.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { CompressionCodec } from "hyparquet"
 import { compressors } from "hyparquet-compressors"

@@ -1,7 +1,7 @@
 /**
  * The footer of a parquet file: found, parsed, and checked against the file and itself before anything else is read.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { type ColumnMetaData, type FileMetaData, parquetMetadata, parquetSchema, type SchemaElement } from "hyparquet"
 import { Damage, require } from "./Damage.ts"

@@ -2,7 +2,7 @@
  * Parquet's run-length and bit-packed hybrid: how levels, dictionary indices and booleans are stored.
  *
  * @source https://parquet.apache.org/docs/file-format/data-pages/encodings/
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Damage, require } from "./Damage.ts"
 

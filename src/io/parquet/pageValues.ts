@@ -3,7 +3,7 @@
  * prefixes that a page claims are checked against its bytes.
  *
  * @source https://parquet.apache.org/docs/file-format/data-pages/encodings/
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { DecodedArray, Encoding, SchemaElement } from "hyparquet"
 import { deltaBinaryUnpack } from "hyparquet/src/delta.js"

@@ -2,7 +2,7 @@
  * The pages of a column chunk, one after the other: headers parsed, values decoded.
  *
  * @source https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift (PageHeader)
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { ColumnMetaData, DecodedArray, Encoding, PageHeader } from "hyparquet"
 import { parquetHeader } from "hyparquet/src/column.js"

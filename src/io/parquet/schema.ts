@@ -2,7 +2,7 @@
  * How the nested schema of a file becomes flat columns and back: leaves with their levels, and the shape of a column.
  *
  * @source https://github.com/apache/parquet-format/blob/master/LogicalTypes.md (lists and maps, and how older writers made them)
- * @since 0.2.0
+ * @since 0.1.0
  */
 import type { SchemaElement, SchemaTree } from "hyparquet"
 import { Damage } from "./Damage.ts"

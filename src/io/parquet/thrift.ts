@@ -3,7 +3,7 @@
  * parser allocate more than the file holds, loop, or recurse without end.
  *
  * @source https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Damage, require } from "./Damage.ts"
 

@@ -1,7 +1,7 @@
 /**
  * Bytes with a size that are read in ranges: a file on disk, or an object behind http(s) or an S3-compatible store.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 
 /** An open source; it stays open until its scope closes. */

@@ -1,7 +1,7 @@
 /**
  * How remote files are fetched: a replaceable service, so that tests need neither patience nor the internet.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Context } from "effect"
 

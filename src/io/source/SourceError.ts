@@ -1,7 +1,7 @@
 /**
  * The one error of reading bytes, wherever they are.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Schema } from "effect"
 import type { DiskError } from "../Disk.ts"

@@ -1,7 +1,7 @@
 /**
  * A file on disk, read in ranges.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, type Scope } from "effect"
 import { attempt, type DiskError, type DiskFile } from "../Disk.ts"

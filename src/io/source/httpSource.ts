@@ -2,7 +2,7 @@
  * An object behind HTTP, read with Range requests. That it is still the one that was opened is checked with every range.
  *
  * @source https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, type Scope } from "effect"
 import type { ByteSource } from "./ByteSource.ts"

@@ -1,7 +1,7 @@
 /**
  * Which source a path names, and how it is opened.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect, type Scope } from "effect"
 import type { ByteSource } from "./ByteSource.ts"

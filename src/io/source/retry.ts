@@ -1,7 +1,7 @@
 /**
  * One HTTP request, tried again while the fault may pass.
  *
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { RemoteSettings } from "./Remote.ts"

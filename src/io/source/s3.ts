@@ -6,7 +6,7 @@
  * `AWS_SESSION_TOKEN`. Without credentials requests are not signed, as public buckets want it.
  *
  * @source https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
- * @since 0.2.0
+ * @since 0.1.0
  */
 import { Effect } from "effect"
 import type { ObjectRequests } from "./httpSource.ts"
