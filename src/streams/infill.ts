@@ -95,10 +95,13 @@ const textIds = (ids: Int32Array, { length, row }: Fitted, template: Template, e
   return end === -1 ? whole : whole.slice(0, end)
 }
 
-const fillBatch = Effect.fnUntraced(function*<E, R>(templates: ReadonlyArray<KeyedTemplate>, first: number, plan: InfillPlan, watch?: Watch<E, R>) {
+/** The given tokens of rows as a condition; undefined where none is given. */
+type Given<E, R> = (rows: ReadonlyArray<Template>) => Effect.Effect<SampleCondition | undefined, E, R>
+
+const fillBatch = Effect.fnUntraced(function*<E1, R1, E, R>(given: Given<E1, R1>, templates: ReadonlyArray<KeyedTemplate>, first: number, plan: InfillPlan, watch?: Watch<E, R>) {
   const { endOfSequenceId, padId } = yield* Tokenizer
   const fitted = yield* Effect.forEach(templates, (template, i) => fit(template, first + i, plan))
-  const condition = yield* conditionOf(fitted.map(({ row }) => row))
+  const condition = yield* given(fitted.map(({ row }) => row))
   const answer = plan.length === undefined ? { endOfSequenceId } : { without: [endOfSequenceId, padId] }
   const { ids, settledAt } = yield* lastTokens(templates.map(({ key }) => key), condition, plan, answer, watch)
   return yield* Effect.forEach(templates, (template, i) => {
@@ -110,8 +113,8 @@ const fillBatch = Effect.fnUntraced(function*<E, R>(templates: ReadonlyArray<Key
 /** {@link InfillOptions} with the draws and the grid fixed. */
 export type InfillPlan = InfillOptions & GeneratePlan
 
-/** Fills templates, `batchSize` at once, in order; `seen` is told of each batch, `watch` of each state of the first one. */
-export const fillTemplates = Effect.fnUntraced(function*<E = never, R = never>(
+const fillWith = Effect.fnUntraced(function*<E1, R1, E = never, R = never>(
+  given: Given<E1, R1>,
   templates: ReadonlyArray<KeyedTemplate>,
   first: number,
   plan: InfillPlan,
@@ -120,12 +123,25 @@ export const fillTemplates = Effect.fnUntraced(function*<E = never, R = never>(
 ) {
   const texts: Array<Infilled> = []
   for (const batch of batchesOf(templates, plan.batchSize ?? 16)) {
-    const filled = yield* fillBatch(batch, first + texts.length, plan, texts.length === 0 ? watch : undefined)
+    const filled = yield* fillBatch(given, batch, first + texts.length, plan, texts.length === 0 ? watch : undefined)
     texts.push(...filled)
     yield* seen(filled)
   }
   return texts
 })
+
+/** Is told of each batch of texts. */
+type Seen = (texts: ReadonlyArray<Infilled>) => Effect.Effect<void>
+
+/** Fills templates, `batchSize` at once, in order; `seen` is told of each batch, `watch` of each state of the first one. */
+export const fillTemplates = <E = never, R = never>(templates: ReadonlyArray<KeyedTemplate>, first: number, plan: InfillPlan, seen?: Seen, watch?: Watch<E, R>) =>
+  fillWith(conditionOf, templates, first, plan, seen, watch)
+
+/** {@link fillTemplates} of all-blank templates with these keys. Nothing is given, so no encoder is needed; a text of a given length has an EOS given behind it. */
+export const writeFromNoise = <E = never, R = never>(keys: ReadonlyArray<number>, plan: InfillPlan, seen?: Seen, watch?: Watch<E, R>) => {
+  requireArgument(plan.length === undefined, "writeFromNoise.length", "absent", plan.length)
+  return fillWith(() => Effect.succeed(undefined), keys.map((key) => ({ ...blank(0), key })), 0, plan, seen, watch)
+}
 
 /**
  * Fills the blanks of each template. The given tokens see each other in the encoder, at their own positions, and nothing

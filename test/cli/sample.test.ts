@@ -1,6 +1,8 @@
 /** `elf sample`: solvers, lengths, blanks, early stopping, and what it refuses. One process; the rest without. */
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { rmSync } from "node:fs"
+import { join } from "node:path"
 import { Samplers } from "../../src/flow/index.ts"
 import { type SampleRequest, sampleTexts } from "../../src/cli/sampleTexts.ts"
 import { inFolder } from "../io/support.ts"
@@ -31,6 +33,17 @@ layer(testEngine)("sampleTexts", (it) => {
         const longer = yield* sample({ length: 9, stopWhenStable: 1 }, "The state of the Union")
         assert.deepStrictEqual(longer.tokens, [9])
         assert.match(longer.texts[0]!, /^The state of the Union/)
+      })))
+
+  it.effect("writes from noise without the encoder's weights; a text of a given length needs them", () =>
+    inFolder((folder) =>
+      Effect.gen(function*() {
+        const checkpoint = yield* writeTinyCheckpoint(folder)
+        const sample = sampled(checkpoint)
+        const { texts } = yield* sample({ count: 2 })
+        rmSync(join(folder, "encoder", "model.safetensors"))
+        assert.deepStrictEqual((yield* sample({ count: 2 })).texts, texts)
+        assert.include((yield* Effect.flip(sample({ length: 9 }))).message, "model.safetensors")
       })))
 
   it.effect("refuses in one sentence what does not go together", () =>

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { join, relative } from "node:path"
 import { writeAtomically } from "../../io/atomicFile.ts"
 import type { DiskError } from "../../io/Disk.ts"
@@ -25,7 +25,7 @@ import { type Point, pointsOf } from "./points.ts"
 import type { EvaluationReport, PointReport } from "./report.ts"
 import type { EvaluationRequest, Protocol } from "./request.ts"
 import { Scorer } from "./Scorer.ts"
-import { answers, fromNoise, textsFile, type TextSource, writeTexts, writtenTexts } from "./write.ts"
+import { answers, fromNoise, ofLength, textsFile, type TextSource, writeTexts, writtenTexts } from "./write.ts"
 
 /** What an evaluation tells as it goes. */
 export type EvaluationEvent =
@@ -159,7 +159,9 @@ const unconditional = Effect.fnUntraced(function*(request: EvaluationRequest, pr
   const { layer, real } = yield* prepareJudging(writing, protocol, request.count, tell).pipe(Effect.provide(pretrained.tokenizer))
   yield* tell(yield* describeWork(writing, request.output))
   // The network is gone before the scorer comes.
-  const written = yield* writeAll(fromNoise, writing, request, tell).pipe(Effect.provide(pretrained.layer))
+  const written = yield* writing.points.every(({ choice }) => choice.length === undefined)
+    ? writeAll(fromNoise, writing, request, tell).pipe(Effect.provide(Layer.merge(pretrained.network, pretrained.tokenizer)))
+    : writeAll(ofLength, writing, request, tell).pipe(Effect.provide(pretrained.layer))
   return (yield* judgeGenerative(writing, written, protocol.mask, real, request.output, tell).pipe(Effect.provide(layer))) as Found
 })
 

@@ -10,12 +10,14 @@ import { join } from "node:path"
 import type { DiskError } from "../../io/Disk.ts"
 import type { RunConfig } from "../../io/index.ts"
 import * as JsonLines from "../../io/JsonLines.ts"
-import type { Backend } from "../../model/Backend.ts"
+import type { Backend, BackendError } from "../../model/Backend.ts"
 import type { EmbedError, Encoder } from "../../model/Encoder.ts"
 import type { Network } from "../../model/Network.ts"
 import type { TokenizeError, Tokenizer } from "../../model/Tokenizer.ts"
 import { generate } from "../../streams/generate.ts"
-import { infill } from "../../streams/infill.ts"
+import { generatePlan } from "../../streams/generatePlan.ts"
+import { infill, type Infilled, writeFromNoise } from "../../streams/infill.ts"
+import { batchesOf } from "../../streams/lengthBuckets.ts"
 import { blank, type TemplateError } from "../../streams/Template.ts"
 import { generateOptions, infillOptions } from "../sampling.ts"
 import type { TextPair } from "./data.ts"
@@ -43,12 +45,20 @@ interface KeyedText {
 /** Writes the texts of keys, in order. */
 export type TextSource<E, R> = (request: WriteRequest, keys: ReadonlyArray<number>) => Stream.Stream<KeyedText, E, R>
 
-/** Texts from noise: templates that are all blank. @source ELF `src/generation.py`, `test_generation_uncond` */
-export const fromNoise: TextSource<EmbedError | TokenizeError | TemplateError, Backend | Encoder | Network | Tokenizer> = ({ batchSize, point, run }, keys) =>
-  Stream.fromIterable(keys.map((key) => ({ ...blank(0), key }))).pipe(
-    infill(infillOptions(run, point.choice, batchSize)),
-    Stream.map(({ answer, key }) => ({ key, text: answer }))
+const textOf = ({ answer, key }: Infilled): KeyedText => ({ key, text: answer })
+
+/** Texts from noise; needs no encoder. @source ELF `src/generation.py`, `test_generation_uncond` */
+export const fromNoise: TextSource<TokenizeError | TemplateError | BackendError, Backend | Network | Tokenizer> = ({ batchSize, point, run }, keys) => {
+  const plan = generatePlan(infillOptions(run, point.choice, batchSize))
+  return Stream.fromIterable(batchesOf(keys, batchSize), { chunkSize: 1 }).pipe(
+    Stream.mapEffect((batch) => writeFromNoise(batch, plan)),
+    Stream.flatMap((texts) => Stream.fromIterable(texts.map(textOf)))
   )
+}
+
+/** Texts of the length that the sampler's section asks for: the encoder reads the EOS behind them. */
+export const ofLength: TextSource<EmbedError | TokenizeError | TemplateError, Backend | Encoder | Network | Tokenizer> = ({ batchSize, point, run }, keys) =>
+  Stream.fromIterable(keys.map((key) => ({ ...blank(0), key }))).pipe(infill(infillOptions(run, point.choice, batchSize)), Stream.map(textOf))
 
 /** Answers to the inputs. @source ELF `src/generation.py`, `test_generation_cond` */
 export const answers: TextSource<EmbedError | TokenizeError, Backend | Encoder | Network | Tokenizer> = ({ batchSize, pairs, point, run }, keys) =>
