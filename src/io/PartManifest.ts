@@ -12,7 +12,8 @@ import * as fs from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { attempt, type DiskError } from "./Disk.ts"
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+/** Far above any part, and low enough that sums of them stay whole numbers. */
+const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 40 }))
 const Sha256 = Schema.String.check(Schema.isPattern(/^([0-9a-f]{64})?$/))
 
 /** What is known of a finished part, or of a unit that was passed over. */

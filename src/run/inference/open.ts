@@ -18,7 +18,7 @@ import { configurationHash, configurationOf } from "./identity.ts"
 import { InferenceError } from "./InferenceError.ts"
 import { requireInput } from "./inputRows.ts"
 import { findInputs, type Inputs } from "./inputs.ts"
-import { type Plan, type Unit, unitsOfFiles, unitsOfRows } from "./plan.ts"
+import { mostRows, type Plan, type Unit, unitsOfFiles, unitsOfRows } from "./plan.ts"
 import { bookFolder, readPlan, requireSame, writePlan } from "./planFile.ts"
 import { quarantineName, writeQuarantine } from "./quarantine.ts"
 import type { InferenceRequest, Shard } from "./request.ts"
@@ -57,6 +57,7 @@ const badRequest = (where: string, detail: string, remedy: string) => new Infere
 const requestProblem = ({ batchSize = 1, draws = 1, input, rows, task }: InferenceRequest): InferenceError | undefined => {
   const isCount = (value: number | undefined) => Number.isSafeInteger(value) && value! >= 1
   if (task === "generate" && !isCount(rows)) return badRequest("rows", "how many texts to write is not said", "Give --rows, at least 1")
+  if (task === "generate" && rows! > mostRows) return badRequest("rows", `${rows} texts are too many for one folder`, `Give at most ${mostRows}, and another --output and --seed for more`)
   if (task !== "generate" && input === undefined) return badRequest("input", "there is no input", "Give --input, a parquet file, folder or pattern")
   if (!isCount(batchSize)) return badRequest("batch-size", `${batchSize} is no number of rows`, "Give at least 1")
   return isCount(draws) ? undefined : badRequest("draws", `${draws} is no number of draws`, "Give at least 1")

@@ -31,6 +31,9 @@ export interface Plan {
 /** Rows of a part of `generate`. */
 const rowsPerPart = 1024
 
+/** Most texts that one `generate` writes into one folder: 65,536 parts. */
+export const mostRows = 2 ** 16 * rowsPerPart
+
 /** `x.00003.parquet` for row group 3 of `x.parquet`; two inputs never share a part. */
 const partName = (input: string, rowGroup: number): string =>
   `${input.replace(/\.parquet$/, "")}.${String(rowGroup).padStart(5, "0")}.parquet`

@@ -8,8 +8,9 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { attempt, type DiskError } from "../../io/Disk.ts"
 import { writeAtomically } from "../../io/atomicFile.ts"
+import { parseJson } from "../../io/smallText.ts"
 import { InferenceError } from "./InferenceError.ts"
-import type { Plan } from "./plan.ts"
+import { mostRows, type Plan } from "./plan.ts"
 
 /** Folder of the plan and the manifest; its name begins with `_`, which readers of folders pass over. */
 export const bookFolder = (output: string): string => join(output, "_inference")
@@ -18,13 +19,29 @@ const planPath = (output: string): string => join(bookFolder(output), "plan.json
 
 const format = "elf-streams inference"
 
+const RowCount = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 40 }))
+
+/** The name of an input: `--fresh` removes the parts that are named after it, so it must not lead out of the folder. */
+const InputName = Schema.String.check(Schema.makeFilter((name) =>
+  !name.includes("\u0000") && !name.split(/[/\\]/).some((segment) => ["", ".", ".."].includes(segment)) || "a name below the output folder"))
+
+/** What is read of a configuration; the rest is only compared. */
+const Configuration = Schema.StructWithRest(
+  Schema.Struct({
+    task: Schema.String,
+    model: Schema.String,
+    rows: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostRows })))
+  }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+).check(Schema.makeFilter(({ rows, task }) => task !== "generate" || rows !== undefined || "rows, as the task is generate"))
+
 const PlanFile = Schema.Struct({
   format: Schema.Literal(format),
   version: Schema.Literal(1),
-  configuration: Schema.Record(Schema.String, Schema.Unknown),
+  configuration: Configuration,
   configurationHash: Schema.String,
-  files: Schema.Array(Schema.Struct({ name: Schema.String, contentKey: Schema.String, rowGroups: Schema.Array(Schema.Int) })),
-  unreadable: Schema.Array(Schema.Struct({ name: Schema.String, problem: Schema.String }))
+  files: Schema.Array(Schema.Struct({ name: InputName, contentKey: Schema.String, rowGroups: Schema.Array(RowCount) })),
+  unreadable: Schema.Array(Schema.Struct({ name: InputName, problem: Schema.String }))
 })
 
 /** The plan of an output folder; none where none was begun. */
@@ -33,7 +50,7 @@ export const readPlan = (output: string): Effect.Effect<Option.Option<Plan>, Dis
     const path = planPath(output)
     if ((yield* attempt("look at", path, (disk) => disk.kind(path))) === "missing") return Option.none()
     const text = yield* attempt("read", path, () => readFile(path, "utf8"))
-    const plan = yield* Effect.try({ try: () => JSON.parse(text) as unknown, catch: String }).pipe(
+    const plan = yield* Effect.try({ try: () => parseJson(text), catch: String }).pipe(
       Effect.flatMap(Schema.decodeUnknownEffect(PlanFile)),
       Effect.mapError((cause) =>
         new InferenceError({ reason: "output", where: path, detail: `this is no plan (${String(cause).replaceAll(/\s+/g, " ")})`, remedy: "Use --fresh to start over" }))

@@ -10,5 +10,6 @@ export const readers: Readonly<Record<string, () => Promise<Reader>>> = {
   "run-file": async () => (await import("./runFile.ts")).runFile,
   parquet: async () => (await import("./parquet.ts")).parquet,
   checkpoint: async () => (await import("./checkpoint.ts")).checkpoint,
-  encoder: async () => (await import("./encoder.ts")).encoder
+  encoder: async () => (await import("./encoder.ts")).encoder,
+  inference: async () => (await import("./inference.ts")).inference
 }
