@@ -5,13 +5,13 @@
  * @since 0.1.0
  */
 import { Effect, Schema } from "effect"
-import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type Gpt2Config, gpt2Shapes } from "../model/Gpt2.ts"
 import type { Gpt2Weights } from "../model/LanguageModel.ts"
 import type { ForeignWeights } from "./ForeignWeights.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { T5FolderError } from "./T5FolderError.ts"
+import { parseJson, readSmallText } from "./smallText.ts"
 import { openTensors } from "./t5Tensors.ts"
 import type { TorchFileError } from "./torch/TorchFileError.ts"
 
@@ -29,7 +29,8 @@ export class Gpt2FolderError extends Schema.TaggedError<Gpt2FolderError>()("Gpt2
 /** What keeps a GPT-2 from being loaded. */
 export type LoadGpt2Error = Gpt2FolderError | SafetensorsError | TorchFileError
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }))
+const Count = upTo(2 ** 31 - 1)
 const keyed = <S extends Schema.Top>(schema: S, value: S["Encoded"]) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
 /** The keys of `config.json` that matter; older files leave out the defaults. Only what is computed here is accepted. */
@@ -38,7 +39,7 @@ const ConfigFile = Schema.Struct({
   vocab_size: Count,
   n_positions: keyed(Count, 1024),
   n_embd: Count,
-  n_layer: Count,
+  n_layer: upTo(1024),
   n_head: Count,
   n_inner: keyed(Schema.NullOr(Count), null),
   layer_norm_epsilon: keyed(Schema.Finite, 1e-5),
@@ -54,7 +55,7 @@ const failing = (folder: string, detail: string): Gpt2FolderError => new Gpt2Fol
 
 const readConfig = (folder: string): Effect.Effect<Gpt2Config, Gpt2FolderError> =>
   Effect.tryPromise({
-    try: async () => JSON.parse(await readFile(join(folder, "config.json"), "utf8")) as unknown,
+    try: async () => parseJson(await readSmallText(join(folder, "config.json"))),
     catch: (cause) => failing(folder, `config.json cannot be read (${cause instanceof Error ? cause.message : String(cause)})`)
   }).pipe(
     Effect.flatMap((json) =>

@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { drawsOf } from "./Reader.ts"
 import { readers } from "./readers/index.ts"
 
@@ -112,9 +112,10 @@ export const fuzz = async (options: FuzzOptions): Promise<Report> => {
 export const writeCase = async (reader: string, seed: number, index: number, folder: string): Promise<ReadonlyArray<string>> => {
   const made = (await readers[reader]!()).make(drawsOf(seed, index))
   const place = join(folder, `${reader}-${seed}-${index}`)
-  mkdirSync(place, { recursive: true })
   return Object.entries(made instanceof Uint8Array ? { file: made } : made).map(([name, bytes]) => {
-    writeFileSync(join(place, name), bytes)
-    return join(place, name)
+    const path = join(place, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, bytes)
+    return path
   })
 }

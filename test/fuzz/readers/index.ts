@@ -11,5 +11,6 @@ export const readers: Readonly<Record<string, () => Promise<Reader>>> = {
   parquet: async () => (await import("./parquet.ts")).parquet,
   checkpoint: async () => (await import("./checkpoint.ts")).checkpoint,
   encoder: async () => (await import("./encoder.ts")).encoder,
-  inference: async () => (await import("./inference.ts")).inference
+  inference: async () => (await import("./inference.ts")).inference,
+  scorer: async () => (await import("./scorer.ts")).scorer
 }
