@@ -3,12 +3,13 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Stream } from "effect"
 import { join } from "node:path"
 import { readdirSync } from "node:fs"
-import { TimeGrid } from "../../src/flow/index.ts"
+import { TimeDistribution, TimeGrid } from "../../src/flow/index.ts"
 import { Parquet } from "../../src/io/index.ts"
 import { Backend } from "../../src/model/Backend.ts"
 import { encode } from "../../src/streams/encode.ts"
 import { generate } from "../../src/streams/generate.ts"
 import { sample } from "../../src/streams/sample.ts"
+import { score } from "../../src/streams/score.ts"
 import { counting, inFolder, onDisk } from "../io/support.ts"
 import { testEngine } from "../support/backend.ts"
 import { tinyEncoder, tinyNetwork, tinyState, tinyTokenizer } from "../support/tinyModel.ts"
@@ -34,13 +35,13 @@ layer(testEngine)("long runs", (it) => {
     let seen = 0
     const run = Stream.runForEach(stream, () => Effect.sync(() => { if (++seen === after) controller.abort() }))
     const exit = yield* Effect.promise(() => Effect.runPromiseExit(Effect.provideContext(run, context), { signal: controller.signal }))
-    assert.isTrue(Exit.isFailure(exit) && Exit.hasInterrupts(exit))
+    assert.isTrue(Exit.isFailure(exit) && Exit.hasInterrupts(exit), `after ${seen}: ${JSON.stringify(exit)}`)
     return seen
   })
 
   const prompts = Stream.map(Stream.range(0, 10_000), (i) => `prompt ${i}`)
 
-  it.effect("an AbortSignal ends training, sampling, answering and encoding after the step in hand; no tensor is left", () =>
+  it.effect("an AbortSignal ends training, sampling, answering, encoding and scoring after the step in hand; no tensor is left", () =>
     Effect.gen(function*() {
       const { live } = yield* Backend
       const before = yield* live
@@ -48,7 +49,8 @@ layer(testEngine)("long runs", (it) => {
         training()(batches(10_000)),
         sample({ keys: [1, 2], seed: 1 })(Stream.fromIterable(TimeGrid.uniform(10_000))),
         generate({ steps: 3, seed: 1, batchSize: 2 })(prompts),
-        encode({ length: 12, batchSize: 2 })(prompts)
+        encode({ length: 12, batchSize: 2 })(prompts),
+        score({ seed: 1, draws: 2, batchSize: 2, timeDistribution: TimeDistribution.uniform, noiseScale: 1, timeEpsilon: 0.05 })(prompts)
       ] as const
       for (const stream of streams) {
         const seen = yield* aborted(stream as Stream.Stream<unknown, unknown, never>, 3)
