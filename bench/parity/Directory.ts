@@ -49,6 +49,8 @@ export interface Directory {
   readonly fixtureCase: <Config, Scalars = unknown>(name: string) => FixtureCase<Config, Scalars>
   /** Names of the cases that begin with `prefix`; at least one. */
   readonly casesWith: (prefix: string) => ReadonlyArray<string>
+  /** The content of `metrics.json`. */
+  readonly metrics: <Recorded>() => Recorded
   /** Files and folders that belong to no case of the manifest. */
   readonly others: () => ReadonlyArray<string>
 }
@@ -110,11 +112,18 @@ const readManifest = (path: string): ReadonlyArray<FixtureCase> => {
   })
 }
 
+const metricsFile = "metrics.json"
+
+/** The metrics of texts, which the manifest does not describe. */
+const metricsCases = (path: string): ReadonlyArray<FixtureCase> =>
+  existsSync(join(path, metricsFile)) ? [{ name: "metrics", group: "metrics", config: {}, scalars: {}, arrays: { texts: { role: "input" } } }] : []
+
 /** Opens a directory; throws when it has no manifest with cases. A case's file is read when it is asked for. */
 export const openDirectory = (path: string): Directory => {
-  const cases = readManifest(path)
+  const described = readManifest(path)
+  const cases = [...described, ...described.some(({ name }) => name === "metrics") ? [] : metricsCases(path)]
   const owned = (entry: string): boolean =>
-    /^(README|manifest\.json)/.test(entry) || cases.some(({ name }) => entry === `${name}.safetensors`) ||
+    /^(README|manifest\.json)/.test(entry) || entry === metricsFile || cases.some(({ name }) => entry === `${name}.safetensors`) ||
     cases.some(({ name }) => name.endsWith("_expected") && entry.startsWith(name.replace(/_expected$/, "")))
   return {
     path,
@@ -134,6 +143,7 @@ export const openDirectory = (path: string): Directory => {
       if (names.length === 0) throw new Error(`no case begins with "${prefix}"`)
       return names
     },
+    metrics: <Recorded>() => JSON.parse(readFileSync(join(path, metricsFile), "utf8")) as Recorded,
     others: () => readdirSync(path).filter((entry) => !owned(entry)).sort()
   }
 }

@@ -39,6 +39,10 @@ export const tolerances = {
   sample: 1e-4,
   /** What the best token is ahead of the second best: the difference of two logits over the largest such difference. */
   margin: 5e-4,
+  /** BLEU and ROUGE in percent: 1e-6 of a hundred. */
+  textMetric: 1e-8,
+  /** Entropy and perplexity, which the reference computes in single precision. */
+  entropy: 1e-6,
   /** Means and deviations of initial parameters, in standard errors of their difference from the reference's. */
   statistic: 5,
   /** The largest magnitude of initial parameters over the reference's or the other way round, whichever is larger, less 1. */

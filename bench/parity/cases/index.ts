@@ -7,6 +7,7 @@ import { distillationCase } from "./distillation.ts"
 import { encoderCase } from "./encoder.ts"
 import { forwardCase, traceCase } from "./forward.ts"
 import { initializationCase } from "./initialization.ts"
+import { metricsCase } from "./metrics.ts"
 import { newtonSchulzCase, optimizerCase, schedulesCase } from "./optimizer.ts"
 import { samplingCase } from "./sampling.ts"
 import { trajectoryCase } from "./trajectory.ts"
@@ -32,7 +33,8 @@ export const kinds: ReadonlyArray<readonly [name: RegExp, run: RunCase]> = [
   [/^ckpt_train_traj/, checkpointTrajectoryCase],
   [/^ckpt_.*_expected$/, checkpointCase],
   [/^distill_models/, pairedWeights],
-  [/^distill_/, distillationCase]
+  [/^distill_/, distillationCase],
+  [/^metrics$/, metricsCase]
 ]
 
 /** How the case of this name is run; undefined for an unknown one. */
