@@ -5,9 +5,8 @@ import { Clock, Effect, Stream } from "effect"
 import { existsSync } from "node:fs"
 import { Checkpoint, type RunLock } from "../io/index.ts"
 import { anywhere } from "../model/Agreement.ts"
-import { Backend } from "../model/Backend.ts"
 import { Collective, PeerLostError } from "../model/Collective.ts"
-import { requireWhole, snapshot, TrainState } from "../model/TrainState.ts"
+import { lazySnapshot } from "../model/TrainState.ts"
 import { trainOptions } from "../run/corruption.ts"
 import type { Fingerprints } from "../run/fingerprints.ts"
 import type { PlannedRun } from "../run/plan.ts"
@@ -88,10 +87,7 @@ const save = Effect.fnUntraced(function*<E1, R1, E2, R2>(course: TrainCourse<E1,
   const { fingerprints, lock, run } = course
   yield* lock.check
   const data = positionOf(progress.files, resume?.documents ?? 0, run.data.shuffleWindow)
-  const state = yield* TrainState
-  yield* requireWhole(state)
-  const taken = yield* (yield* Backend).kernel("snapshot", () => snapshot(state))
-  const { path, step } = yield* writeTrainCheckpoint(run, { snapshot: taken, resume, data, fingerprints, heldOutLoss })
+  const { path, step } = yield* writeTrainCheckpoint(run, { snapshot: yield* lazySnapshot, resume, data, fingerprints, heldOutLoss })
   progress.checkpoint = path
   progress.saved = step
 })

@@ -47,15 +47,20 @@ export const changing = <A>(state: TrainStateFields, change: () => A): A => {
 export const requireWhole = ({ spoiled, step }: TrainStateFields): Effect.Effect<void, SpoiledStateError> =>
   spoiled ? Effect.fail(new SpoiledStateError({ step: step + 1 })) : Effect.void
 
-/** A state's tensors on the host: what a checkpoint holds. */
-export interface TrainSnapshot {
+/** A state's tensors: what a checkpoint holds. Unless said otherwise they are on the host. */
+export interface TrainSnapshot<Tensor = HostTensor> {
   readonly step: number
   readonly updates: number
-  readonly model: ReadonlyArray<HostTensor>
-  readonly average: ReadonlyArray<HostTensor>
-  readonly moments: ReadonlyArray<HostTensor>
+  readonly model: ReadonlyArray<Tensor>
+  readonly average: ReadonlyArray<Tensor>
+  readonly moments: ReadonlyArray<Tensor>
   /** Empty unless the snapshot was taken between two batches of one update. */
-  readonly accumulated: ReadonlyArray<HostTensor>
+  readonly accumulated: ReadonlyArray<Tensor>
+}
+
+/** A tensor that is copied to the host each time it is read. */
+export interface DeviceTensor extends Omit<HostTensor, "data"> {
+  readonly read: Effect.Effect<Float32Array, BackendError>
 }
 
 /** Initial weights, or a snapshot to go on from. */
@@ -131,6 +136,32 @@ const copied = (state: TrainStateFields): TrainSnapshot => ({
   average: [...download(state.average)],
   moments: [...download(state.optimizer.moments)],
   accumulated: [...download(state.accumulated)]
+})
+
+/**
+ * The state where it lies, for a reader who takes one tensor at a time: nothing is copied beforehand.
+ *
+ * **Gotchas** A read fails with a `KernelError` once the state has taken another step. Fails with a `SpoiledStateError` for
+ * one that is half updated.
+ */
+export const lazySnapshot: Effect.Effect<TrainSnapshot<DeviceTensor>, SpoiledStateError, Backend | TrainState> = Effect.gen(function*() {
+  const backend = yield* Backend
+  const state = yield* TrainState
+  yield* requireWhole(state)
+  const { optimizer: { updates }, step } = state
+  const requireSame = () => {
+    if (state.step !== step || state.spoiled) throw new Error(`the training state went on from step ${step} while it was read; save it before the next step`)
+  }
+  const deferred = (tensors: Record<string, tf.Tensor>) =>
+    Object.entries(tensors).map(([name, tensor]): DeviceTensor => ({
+      name,
+      shape: tensor.shape,
+      read: backend.kernel("download", () => {
+        requireSame()
+        return tensor.dataSync() as Float32Array
+      })
+    }))
+  return { step, updates, model: deferred(state.elf.parameters), average: deferred(state.average), moments: deferred(state.optimizer.moments), accumulated: deferred(state.accumulated) }
 })
 
 /** Copies the state to the host; throws a {@link SpoiledStateError} for one that is half updated. */

@@ -5,7 +5,7 @@
  */
 import { Effect } from "effect"
 import { basename } from "node:path"
-import { Checkpoint, type RunConfig } from "../io/index.ts"
+import { Checkpoint, type RunConfig, type Safetensors } from "../io/index.ts"
 import { parameterShapes } from "../model/ModelConfig.ts"
 import type { HostTensor } from "../model/Parameters.ts"
 import type { TrainSnapshot } from "../model/TrainState.ts"
@@ -15,8 +15,8 @@ import type { DataPosition } from "./trainingFiles.ts"
 import { portable, readSection } from "./weights.ts"
 
 /** Where a run stands: its state, and where its data goes on. */
-export interface RunPosition {
-  readonly snapshot: TrainSnapshot
+export interface RunPosition<Tensor = HostTensor> {
+  readonly snapshot: TrainSnapshot<Tensor>
   readonly resume?: PackPosition | undefined
   /** Where in the files the next document comes from, for people: `resume` is what a run goes on by. */
   readonly data?: DataPosition
@@ -33,8 +33,8 @@ const given = (values: Readonly<Record<string, unknown>>): Record<string, unknow
 const retentionOf = ({ checkpoint: { keep, keepBest, keepEvery } }: RunConfig.RunConfig): Checkpoint.WriteOptions =>
   ({ keep, keepBest: { count: keepBest, metric: "heldOutLoss" }, ...(keepEvery === undefined ? {} : { keepEvery }) })
 
-/** Writes the whole state; the previous checkpoint stays valid until this one is complete. */
-export const writeTrainCheckpoint = (run: RunConfig.RunConfig, { data, fingerprints, heldOutLoss, resume, snapshot }: RunPosition) => {
+/** Writes the whole state, one tensor after the other; the previous checkpoint stays valid until this one is complete. */
+export const writeTrainCheckpoint = <E = never>(run: RunConfig.RunConfig, { data, fingerprints, heldOutLoss, resume, snapshot }: RunPosition<Safetensors.Writable<E>>) => {
   const { directory } = run.checkpoint
   const { accumulated, average, model, moments, step, updates } = snapshot
   return Checkpoint.write(directory, {

@@ -4,7 +4,7 @@ import { Effect, Layer, Option, Stream } from "effect"
 import { optimizerOptions } from "../../bench/parity/cases/optimizer.ts"
 import { compareTrajectory, type Course, runTrajectory, trajectory, type TrajectorySettings } from "../../bench/parity/cases/trajectory.ts"
 import { Backend } from "../../src/model/Backend.ts"
-import { snapshot, TrainState } from "../../src/model/TrainState.ts"
+import { lazySnapshot, snapshot, TrainState } from "../../src/model/TrainState.ts"
 import { testEngine } from "../support/backend.ts"
 import { casesWith, fixture, fixtureCase } from "../support/fixtures.ts"
 import { assertFindings } from "../support/parity.ts"
@@ -54,5 +54,29 @@ layer(testEngine)("train", (it) => {
       assert.isAbove(half.end.accumulated.length, 0)
       assert.deepStrictEqual(yield* run(half.end, 3, 3), whole)
     })
+  })
+
+  it.effect("a lazy snapshot reads what a snapshot holds, and nothing any more once the state has gone on", () => {
+    const name = "traj_mixed_accum2"
+    const recorded = fixture(name)
+    const each = trajectoryCase(name)
+    return Effect.gen(function*() {
+      yield* Stream.runDrain(trajectory(recorded, each, 0, 2))
+      const backend = yield* Backend
+      const lazy = yield* lazySnapshot
+      const alive = yield* backend.live
+      const state = yield* TrainState
+      const whole = yield* backend.kernel("snapshot", () => snapshot(state))
+      for (const section of ["model", "average", "moments", "accumulated"] as const) {
+        assert.isAbove(lazy[section].length, 0)
+        const read = yield* Effect.forEach(lazy[section], ({ name, read, shape }) => Effect.map(read, (data) => ({ name, shape, data })))
+        assert.deepStrictEqual(read, [...whole[section]])
+      }
+      assert.deepStrictEqual([lazy.step, lazy.updates, yield* backend.live], [whole.step, whole.updates, alive])
+      yield* Stream.runDrain(trajectory(recorded, each, 3, 3))
+      const error = yield* Effect.flip(lazy.average[0]!.read)
+      assert.strictEqual(error._tag, "KernelError")
+      assert.include(error.message, "save it before the next step")
+    }).pipe(Effect.provide(Layer.fresh(TrainState.layer({ config: initial.config, optimizer: optimizerOptions(each.config), from: initial.tensors }))))
   })
 })
