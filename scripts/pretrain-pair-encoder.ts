@@ -14,12 +14,14 @@ import { Effect, Layer, Stream } from "effect"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
+import * as Random from "../src/flow/Random.ts"
 import { Parquet } from "../src/io/index.ts"
 import { Backend } from "../src/model/Backend.ts"
 import { Tokenizer } from "../src/model/Tokenizer.ts"
 import { packPairs } from "../src/streams/pack.ts"
 import { shuffle } from "../src/streams/shuffle.ts"
-import { tokenizePairs } from "../src/streams/tokenize.ts"
+import { type TokenPair, tokenizePairs } from "../src/streams/tokenize.ts"
+import { pairVectors } from "./encoder/pairVectors.ts"
 import { pretrain } from "./encoder/pretraining.ts"
 import { prune, type UnigramVocabulary } from "./encoder/vocabulary.ts"
 
@@ -59,6 +61,11 @@ const rows = (part: string, epochs: number) =>
       packPairs({ ...layout, padId: endOfSequenceId })
     )))
 
+const shortened = ({ condition, target }: TokenPair) => ({
+  condition: condition.slice(0, layout.maximumCondition),
+  target: target.slice(0, layout.length - layout.maximumCondition)
+})
+
 const train = (vocabulary: number) =>
   Effect.gen(function*() {
     const heldOut = yield* rows("validation", 1).pipe(Stream.take(8 * batchSize), Stream.runCollect)
@@ -73,8 +80,10 @@ const train = (vocabulary: number) =>
       relative_attention_max_distance: 128,
       feed_forward_proj: "relu"
     } as const
+    const trained = yield* pairs("train").pipe(tokenizePairs, Stream.map(shortened), Stream.runCollect)
+    const vectors = pairVectors(trained, vocabulary, config.d_model, Random.keyed(seed))
     const masking = { probability: 0.2, maskId: vocabulary - 1, vocabulary: vocabulary - 1 }
-    yield* pretrain({ folder, config, seed, steps, batchSize, masking, warmupSteps: 100, logEvery: 50 }, rows("train", 100), heldOut)
+    yield* pretrain({ folder, config, seed, steps, batchSize, masking, warmupSteps: 100, logEvery: 50, vectors }, rows("train", 100), heldOut)
   }).pipe(Effect.provide(Tokenizer.layerFile(vocabularyFile)))
 
 await Effect.runPromise(

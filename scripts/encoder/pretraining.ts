@@ -27,6 +27,8 @@ export interface Pretraining {
   readonly masking: MaskingOptions
   readonly warmupSteps: number
   readonly logEvery: number
+  /** Initial token vectors, `[vocabulary, width]`; random ones without. */
+  readonly vectors?: Float32Array | undefined
 }
 
 const optimizer = { kind: "adamw", weightDecay: 0.01, beta1: 0.9, beta2: 0.98 } as const
@@ -67,7 +69,7 @@ const groups = <A>(rows: ReadonlyArray<A>, size: number): ReadonlyArray<Readonly
  * the usual T5 layout, and `training.jsonl`. → mean and standard deviation of the latents
  */
 export const pretrain = Effect.fnUntraced(function*<E, R>(options: Pretraining, rows: Stream.Stream<Sequence, E, R>, heldOut: ReadonlyArray<Sequence>) {
-  const { batchSize, config, folder, logEvery, masking, seed, steps, warmupSteps } = options
+  const { batchSize, config, folder, logEvery, masking, seed, steps, vectors, warmupSteps } = options
   const schedule = { learningRate: 2.5e-3, schedule: "cosine", warmupSteps, minimumLearningRate: 1e-4, steps } as const
   const backend = yield* Backend
   const source = Random.keyed(seed)
@@ -75,7 +77,8 @@ export const pretrain = Effect.fnUntraced(function*<E, R>(options: Pretraining, 
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, "training.jsonl"), "")
   const heldOutBatches = groups(heldOut, batchSize).map((group) => masked(masking, group, Random.keyed(seed + 1)))
-  const parameters = upload(initialT5(config, source))
+  const parameters = upload(initialT5(config, source).map((tensor) =>
+    tensor.name === "shared.weight" && vectors !== undefined ? { ...tensor, data: vectors } : tensor))
   const state = Optimizer.initialState(optimizer, parameters)
   const started = Date.now()
   let window = 0
