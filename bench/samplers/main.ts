@@ -5,8 +5,8 @@
  *                               [--only "NAME;NAME"] [--fresh] [--report]
  *
  * Writes texts from noise with the checkpoint's own guidance and time grid, and prints for each sampler the perplexity
- * under a bigram model of the corpus, and the entropy of the tokens beside it. Needs `npm run corpus` first. What is
- * measured is kept in `out/samplers`, so that an interrupted run goes on; `--report` prints what there is.
+ * under a Kneser–Ney model of the corpus's 3-grams, and the entropy of the tokens beside it. Needs `npm run corpus` first.
+ * The texts are kept in `out/samplers`, so that an interrupted run goes on; `--report` prints what there is.
  */
 import { Effect, Stream } from "effect"
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { Samplers } from "../../src/flow/index.ts"
 import { Parquet } from "../../src/io/index.ts"
+import { Entropy, KneserNey, Perplexity } from "../../src/metrics/index.ts"
 import { Backend } from "../../src/model/Backend.ts"
 import { Tokenizer } from "../../src/model/Tokenizer.ts"
 import * as Pretrained from "../../src/run/Pretrained.ts"
@@ -22,7 +23,6 @@ import { infillOptions, samplerChoice, type SamplerChoice } from "../../src/run/
 import { pack, Template, tokenize } from "../../src/streams/index.ts"
 import { generatePlan } from "../../src/streams/generatePlan.ts"
 import { fillTemplates } from "../../src/streams/infill.ts"
-import { bigramScorer, meanEntropy, perplexity, type Scorer } from "./bigram.ts"
 import { type Cell, report } from "./report.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -94,21 +94,40 @@ const heldOutRows = Effect.fnUntraced(function*(length: number) {
   return rows.filter((row) => row.length === length).map(({ ids }) => ids.filter((id) => id !== endOfSequenceId))
 })
 
-const measure = Effect.fnUntraced(function*(run: Pretrained.Pretrained["run"], scorer: Scorer, { change, evaluations, seed }: Task) {
+/** A 3-gram sees three tokens at a time: it tells broken text from fluent text, and no more. */
+const scorerOf = Effect.fnUntraced(function*(documents: ReadonlyArray<Int32Array>) {
+  const { endOfSequenceId, vocabularySize } = yield* Tokenizer
+  const tokens = documents.flatMap((ids) => [...ids, endOfSequenceId])
+  return KneserNey.model(KneserNey.count(tokens, { order: 3, vocabulary: vocabularySize }))
+})
+
+const judge = (scorer: KneserNey.NgramModel, texts: ReadonlyArray<Int32Array>) => ({
+  perplexity: Perplexity.perplexity(texts.map((ids) => Perplexity.surprisal(scorer.losses(ids), new Uint8Array(ids.length).fill(1)))),
+  entropy: Entropy.mean(texts)
+})
+
+/** What a task writes, and what it took. */
+interface Written extends Omit<Cell, "perplexity" | "entropy"> {
+  readonly texts: ReadonlyArray<string>
+  readonly seconds: number
+}
+
+const write = Effect.fnUntraced(function*(run: Pretrained.Pretrained["run"], { change, evaluations, name, seed }: Task) {
   const choice = samplerChoice(run, { ...change, seed, steps: Samplers.stepsWithin(change, evaluations), length: run.model.length })
   const templates = Array.from({ length: Number(values.count) }, (_, key) => ({ ...Template.blank(0), key }))
   const started = performance.now()
-  const texts = yield* fillTemplates(templates, 0, generatePlan(infillOptions(run, choice, 32)))
-  const ids = yield* Effect.flatMap(Tokenizer, (tokenizer) => tokenizer.encodeBatch(texts.map(({ answer }) => answer)))
-  const taken = texts.map(({ settledAt }) => settledAt < 0 ? choice.steps : settledAt + 1)
+  const filled = yield* fillTemplates(templates, 0, generatePlan(infillOptions(run, choice, 32)))
+  const taken = filled.map(({ settledAt }) => settledAt < 0 ? choice.steps : settledAt + 1)
   return {
-    perplexity: perplexity(scorer, ids),
-    entropy: meanEntropy(ids),
+    name,
+    budget: evaluations,
+    seed,
+    texts: filled.map(({ answer }) => answer),
     evaluations: Samplers.solverOf(change).evaluations(choice.steps),
     stepsTaken: taken.reduce((a, b) => a + b) / taken.length,
-    settled: texts.filter(({ settledAt }) => settledAt >= 0).length / texts.length,
+    settled: filled.filter(({ settledAt }) => settledAt >= 0).length / filled.length,
     seconds: (performance.now() - started) / 1000
-  }
+  } satisfies Written
 })
 
 const pathOf = ({ evaluations, name, seed }: Task): string => join(folder, `${name.replaceAll(/[^a-zγ0-9]+/g, "-")}-${evaluations}-${seed}.json`)
@@ -116,8 +135,8 @@ const pathOf = ({ evaluations, name, seed }: Task): string => join(folder, `${na
 const program = Effect.gen(function*() {
   const { layer, run } = yield* Pretrained.open(values.checkpoint)
   yield* Effect.gen(function*() {
-    const tokenizer = yield* Tokenizer
-    const scorer = bigramScorer(yield* corpus("train"), tokenizer.vocabularySize, tokenizer.endOfSequenceId)
+    const { encodeBatch } = yield* Tokenizer
+    const scorer = yield* scorerOf(yield* corpus("train"))
     const heldOut = yield* heldOutRows(run.model.length)
     const cells: Array<Cell> = []
     const all = tasks()
@@ -125,13 +144,14 @@ const program = Effect.gen(function*() {
       const path = pathOf(task)
       if (!existsSync(path) && values.report) continue
       if (!existsSync(path)) {
-        const found = yield* measure(run, scorer, task)
-        writeFileSync(path, JSON.stringify({ name: task.name, budget: task.evaluations, seed: task.seed, ...found }))
-        process.stderr.write(`${i + 1}/${all.length}  ${task.name}, ${task.evaluations} evaluations, seed ${task.seed}: perplexity ${found.perplexity.toFixed(1)}, entropy ${found.entropy.toFixed(3)}, ${found.seconds.toFixed(0)} s\n`)
+        const written = yield* write(run, task)
+        writeFileSync(path, JSON.stringify(written))
+        process.stderr.write(`${i + 1}/${all.length}  ${task.name}, ${task.evaluations} evaluations, seed ${task.seed}: ${written.seconds.toFixed(0)} s\n`)
       }
-      cells.push(JSON.parse(readFileSync(path, "utf8")) as Cell)
+      const written = JSON.parse(readFileSync(path, "utf8")) as Written
+      cells.push({ ...written, ...judge(scorer, yield* encodeBatch(written.texts)) })
     }
-    process.stdout.write(report(cells, { perplexity: perplexity(scorer, heldOut), entropy: meanEntropy(heldOut) }))
+    process.stdout.write(report(cells, judge(scorer, heldOut)))
   }).pipe(Effect.provide(layer))
 })
 

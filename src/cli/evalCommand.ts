@@ -10,6 +10,7 @@ import { evalFlags, evalRequest } from "./evalOptions.ts"
 import { evalWatch } from "./evalWatch.ts"
 import { announceEngine } from "./options.ts"
 import { printResult } from "./print.ts"
+import { scorerLines } from "./scorerOptions.ts"
 
 type Row = ReadonlyArray<string>
 
@@ -38,26 +39,21 @@ const valueOf = (point: Partial<Record<keyof typeof titles, number | null>>, key
 
 const table = ({ points, reference, task }: Evaluation.EvaluationReport): ReadonlyArray<string> => {
   const columns = figures[task]
-  const head = ["solver", "steps", "γ", "guidance", "scale", ...columns.map(([key]) => titles[key]), "texts", "empty"]
+  const head = ["solver", "steps", "γ", "churn", "guidance", "scale", ...columns.map(([key]) => titles[key]), "texts", "empty"]
   const rows = Evaluation.bySettings(points).map(({ points, settings }): Row => [
     settings.solver,
-    ...[settings.steps, settings.gamma, settings.guidanceScale, settings.selfConditionScale].map(String),
+    ...[settings.steps, settings.gamma, settings.churn, settings.guidanceScale, settings.selfConditionScale].map(String),
     ...columns.map(([key, digits]) => spread(points.map((point) => valueOf(point, key)), digits)),
     ...(["texts", "empty"] as const).map((key) => String(points.reduce((sum, point) => sum + point[key], 0)))
   ])
-  const yardstick = reference === undefined ? [] : [["real texts", "", "", "", "", ...columns.map(([key, digits]) => spread([valueOf(reference, key)], digits)), String(reference.texts), String(reference.empty)]]
+  const yardstick = reference === undefined ? [] : [["real texts", ...head.slice(1, 6).map(() => ""), ...columns.map(([key, digits]) => spread([valueOf(reference, key)], digits)), String(reference.texts), String(reference.empty)]]
   return aligned([head, ...rows, ...yardstick])
 }
-
-const scorerLines = ({ mask, scorer }: Evaluation.EvaluationReport): ReadonlyArray<string> => scorer === undefined ? [] : [
-  `scorer: ${scorer.name}${scorer.standIn ? ". A stand-in for GPT-2: compare its perplexities with each other only" : ""}`,
-  `perplexity for each of the ${scorer.tokens} (${mask} mask), entropy over them in nats, the mean over texts`
-]
 
 const lines = (output: string) => (report: Evaluation.EvaluationReport): ReadonlyArray<string> => [
   ...table(report),
   ...(report.seeds.length > 1 ? [`mean ± standard deviation over seeds ${report.seeds.join(", ")}`] : []),
-  ...scorerLines(report),
+  ...(report.scorer === undefined ? [] : scorerLines(report.scorer, report.mask!)),
   `${join(output, "report.json")}, ${join(output, "plot.svg")}`
 ]
 

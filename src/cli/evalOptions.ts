@@ -8,6 +8,7 @@ import type * as Evaluation from "../run/evaluation/index.ts"
 import type { SamplerChoice } from "../run/sampling.ts"
 import { OptionError } from "./errors.ts"
 import { given, json, requireOption } from "./options.ts"
+import { scorerChoice, scorerFlags } from "./scorerOptions.ts"
 
 const optional = <A>(flag: Flag.Flag<A>, description: string) => flag.pipe(Flag.withDescription(description), Flag.optional)
 const list = (name: string, description: string) => optional(Flag.String(name), `${description}; several with commas between them`)
@@ -25,21 +26,14 @@ export const evalFlags = {
   batchSize: Flag.Int("batch-size").pipe(Flag.withDescription("Texts at once; changes no result"), Flag.withDefault(16)),
   solver: list("solver", "Sampler, as in elf sample"),
   steps: list("steps", "Time steps from noise to text"),
-  gamma: list("gamma", "Strength of the churn (sde)"),
+  gamma: list("gamma", "Strength of the reference's churn (sde)"),
+  churn: list("churn", "Strength of Karras churn around any solver but sde; 0 is none"),
   guidance: list("guidance", "Classifier-free guidance on the condition; 1 is none"),
   selfConditionScale: list("self-condition-scale", "Self-conditioning guidance; 1 is none"),
   seed: list("seed", "All random draws are a function of it"),
   timeGrid: optional(Flag.Literals("time-grid", ["logitNormal", "uniform"]), "Where the time steps lie"),
-  scorer: optional(Flag.String("scorer"), "GPT-2 that judges the texts: gpt2-large or owner/name of a hub, or a folder; or the n-gram file of an earlier evaluation"),
-  scorerRevision: named("scorer-revision", "main", "Branch, tag or commit of a scorer on a hub"),
-  scorerCorpus: optional(Flag.String("scorer-corpus"), "Where no GPT-2 is at hand: count the n-grams of this corpus (parquet, .jsonl or .txt) and judge by them, with Kneser–Ney smoothing. A stand-in: its figures are not comparable with those of GPT-2"),
-  order: Flag.Int("order").pipe(Flag.withDescription("Longest n-gram of --scorer-corpus; default: 4"), Flag.withDefault(4)),
-  mask: Flag.Literals("mask", ["reference", "corrected"]).pipe(
-    Flag.withDescription("Which tokens count for perplexity. reference: as the published figures, where tokens between a text's first and second EOS count twice; corrected: each once"),
-    Flag.withDefault("reference" as const)
-  ),
+  ...scorerFlags,
   reference: optional(Flag.String("reference"), "Real texts (parquet, .jsonl or .txt) to judge beside the samples: the yardstick"),
-  textColumn: named("text-column", "text", "Column or key of the texts of --scorer-corpus and --reference"),
   data: optional(Flag.String("data"), "Pairs to answer (translation, summarisation): .jsonl or parquet"),
   inputColumn: named("input-column", "input", "Column or key of the inputs"),
   outputColumn: named("output-column", "output", "Column or key of what they should become"),
@@ -66,6 +60,7 @@ const sweepOf = Effect.fnUntraced(function*(options: EvalOptions): Effect.fn.Ret
     ...given("solver", Option.map(options.solver, (text) => words(text) as ReadonlyArray<SamplerChoice["solver"]>)),
     ...given("steps", yield* listOf("steps", options.steps, true)),
     ...given("gamma", yield* listOf("gamma", options.gamma)),
+    ...given("churn", yield* listOf("churn", options.churn)),
     ...given("guidanceScale", yield* listOf("guidance", options.guidance)),
     ...given("selfConditionScale", yield* listOf("self-condition-scale", options.selfConditionScale)),
     ...given("seed", yield* listOf("seed", options.seed, true))
@@ -74,19 +69,11 @@ const sweepOf = Effect.fnUntraced(function*(options: EvalOptions): Effect.fn.Ret
 
 const missing = (option: string, expected: string) => Effect.fail(new OptionError({ option, expected, received: "left out" }))
 
-const scorerOf = (options: EvalOptions, folder: string): Effect.Effect<Evaluation.ScorerChoice, OptionError> => {
-  const { order, scorer, scorerCorpus, scorerRevision, textColumn } = options
-  if (Option.isSome(scorer) && Option.isSome(scorerCorpus)) return Effect.fail(new OptionError({ option: "scorer-corpus", expected: "left out beside --scorer", received: scorerCorpus.value }))
-  if (Option.isSome(scorer)) return Effect.succeed({ name: scorer.value, revision: scorerRevision })
-  if (Option.isNone(scorerCorpus)) return missing("scorer", "a GPT-2 (gpt2-large, or a folder) for --task unconditional, or --scorer-corpus given in its place")
-  return Effect.as(requireOption(order >= 1 && order <= 8, "order", "from 1 to 8", order), { corpus: { path: scorerCorpus.value, column: textColumn }, order, folder })
-}
-
 const protocolOf = (options: EvalOptions, folder: string): Effect.Effect<Evaluation.Protocol, OptionError> => {
   const { data, inputColumn, mask, outputColumn, reference, task, textColumn } = options
   if (task !== "unconditional") return Option.isNone(data) ? missing("data", `a file of pairs, for --task ${task}`) : Effect.succeed({ task, data: { path: data.value, inputColumn, outputColumn } })
   if (Option.isSome(data)) return Effect.fail(new OptionError({ option: "data", expected: "left out, or --task translation or summarisation given", received: data.value }))
-  return Effect.map(scorerOf(options, folder), (scorer) => ({ task, scorer, mask, ...given("reference", Option.map(reference, (path) => ({ path, column: textColumn }))) }))
+  return Effect.map(scorerChoice(options, "--task unconditional", folder), (scorer) => ({ task, scorer, mask, ...given("reference", Option.map(reference, (path) => ({ path, column: textColumn }))) }))
 }
 
 /** The request that the options make. */

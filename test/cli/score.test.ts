@@ -12,6 +12,14 @@ interface Fuzzed {
 
 const { corpus, pairs } = JSON.parse(readFileSync(join(import.meta.dirname, "..", "fixtures", "metrics", "fuzzed.json"), "utf8")) as Fuzzed
 
+interface Judged {
+  readonly texts: ReadonlyArray<string>
+  readonly losses: ReadonlyArray<ReadonlyArray<number>>
+  readonly masks: { readonly corrected: { readonly weights: ReadonlyArray<ReadonlyArray<number>> } }
+}
+
+const gpt2 = join(import.meta.dirname, "..", "fixtures", "gpt2")
+
 const write = (path: string, text: string): string => {
   writeFileSync(path, text)
   return path
@@ -42,5 +50,29 @@ describe("elf score", () => {
       assert.closeTo(referenceEntropy!, Math.log(3), 1e-12)
       assert.strictEqual(refused.code, 1)
       assert.match((JSON.parse(refused.stdout) as { readonly error: { readonly message: string } }).error.message, /has 250 lines, .*two\.txt has 1;/)
+    })), 60_000)
+
+  it.effect("judges lines by a GPT-2 as PyTorch does, or by the n-grams of a corpus, and says which", () =>
+    inFolder(Effect.fnUntraced(function*(folder) {
+      const { losses, masks, texts } = JSON.parse(readFileSync(join(gpt2, "expected.json"), "utf8")) as Judged
+      const lines = texts.flatMap((text, i) => text.includes("\n") ? [] : [{ text, losses: losses[i]!, weights: masks.corrected.weights[i]! }])
+      const counted = lines.flatMap(({ losses, weights }) => losses.map((loss, i) => [loss * weights[i]!, weights[i]!] as const))
+      const expected = Math.exp(counted.reduce((sum, [loss]) => sum + loss, 0) / counted.reduce((sum, [, weight]) => sum + weight, 0))
+      const hypotheses = write(join(folder, "texts.txt"), lines.map(({ text }) => text).join("\n"))
+      const [seen, unseen] = [write(join(folder, "seen.txt"), "the people of the union\n\n"), write(join(folder, "unseen.txt"), "union the of people the\n")]
+      const [neural, counting, refused] = yield* Effect.all([
+        score(hypotheses, hypotheses, "--metric", "perplexity", "--scorer", gpt2, "--mask", "corrected"),
+        score(seen, unseen, "--metric", "perplexity", "--scorer-corpus", seen, "--order", "2"),
+        score(hypotheses, hypotheses, "--metric", "perplexity")
+      ], { concurrency: 2 })
+      const { entropy: _, perplexity, referencePerplexity, ...about } = JSON.parse(neural.stdout) as Readonly<Record<string, unknown>>
+      assert.closeTo(perplexity as number / expected, 1, 1e-6)
+      assert.strictEqual(referencePerplexity, perplexity)
+      assert.include(about, { mask: "corrected", texts: lines.length })
+      assert.include(about["scorer"], { kind: "gpt2", standIn: false })
+      assert.include((JSON.parse(counting.stdout) as { readonly scorer: object }).scorer, { kind: "kneserNey", standIn: true })
+      assert.isBelow(result(counting.stdout)["perplexity"]!, result(counting.stdout)["referencePerplexity"]!)
+      assert.strictEqual(refused.code, 1)
+      assert.match(refused.stdout, /--scorer must be a GPT-2/)
     })), 60_000)
 })

@@ -96,10 +96,10 @@ layer(testEngine)("an evaluation", (it) => {
     prepared(Effect.fnUntraced(function*(folder, request) {
       const corpus = { path: join(folder, "data.parquet"), column: "text" }
       const scorer = { corpus, order: 3, folder: request.output }
-      const counted = { ...request, sweep: { solver: ["ode", "sde"], gamma: [1, 2], seed: [1, 2] }, count: 2, protocol: { task: "unconditional", scorer, mask: "reference", reference: corpus } } as const
+      const counted = { ...request, sweep: { solver: ["ode", "sde"], gamma: [1, 2], churn: [0, 5], seed: [1, 2] }, count: 2, protocol: { task: "unconditional", scorer, mask: "reference", reference: corpus } } as const
       const report = yield* Evaluation.evaluate(counted)
-      assert.deepStrictEqual(report.points.map(({ gamma, seed, solver }) => `${solver} ${gamma} ${seed}`), ["ode 0 1", "ode 0 2", "sde 1 1", "sde 1 2", "sde 2 1", "sde 2 2"])
-      assert.deepStrictEqual(Evaluation.bySettings(report.points).map(({ points }) => points.length), [2, 2, 2])
+      assert.deepStrictEqual(report.points.map(({ churn, gamma, seed, solver }) => `${solver} ${gamma} ${churn} ${seed}`), ["ode 0 0 1", "ode 0 0 2", "ode 0 5 1", "ode 0 5 2", "sde 1 0 1", "sde 1 0 2", "sde 2 0 1", "sde 2 0 2"])
+      assert.deepStrictEqual(Evaluation.bySettings(report.points).map(({ points }) => points.length), [2, 2, 2, 2])
       assert.isTrue(report.scorer?.standIn)
       assert.match(report.scorer!.name, /^Kneser–Ney 3-grams of data\.parquet \(\d+ tokens\)$/)
       const file = readdirSync(request.output).find((name) => name.startsWith("scorer-"))!

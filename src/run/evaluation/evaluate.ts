@@ -83,8 +83,8 @@ const referenceTexts = (place: CorpusPlace, length: number, count: number) =>
 
 const settingsOf = ({ choice }: Point) => {
   const { count: _, ...sampler } = choice
-  const { gamma, guidanceScale, seed, selfConditionScale, solver, steps, timeGrid } = choice
-  return { solver, steps, gamma, guidanceScale, selfConditionScale, timeGrid, seed, sampler }
+  const { churn, gamma, guidanceScale, seed, selfConditionScale, solver, steps, timeGrid } = choice
+  return { solver, steps, gamma, churn, guidanceScale, selfConditionScale, timeGrid, seed, sampler }
 }
 
 const pointReport = <F>(point: Point, figures: F, folder: string) => ({ ...settingsOf(point), file: relative(folder, textsFile(folder, point)), ...figures })

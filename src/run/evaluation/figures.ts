@@ -45,19 +45,35 @@ const stored = (path: string, count: number): Effect.Effect<ReadonlyArray<Judged
       return isWhole ? judged : undefined
     }).catch(() => undefined))
 
+type Seen = (count: number) => Effect.Effect<void>
+
+const judge = (written: ReadonlyArray<string>, seen?: Seen) =>
+  Effect.flatMap(Scorer, (scorer) => written.length === 0 ? Effect.succeed([]) : scorer.judge(written, seen))
+
+/** {@link judge}, kept in `folder`. */
+const judgeOnce = Effect.fnUntraced(function*(written: ReadonlyArray<string>, folder: string, seen: Seen) {
+  const { identity } = yield* Scorer
+  const path = join(folder, "scores", `${digest([identity, written]).slice(0, 16)}.json`)
+  const known = yield* stored(path, written.length)
+  if (known !== undefined) return yield* Effect.as(seen(known.length), known)
+  const judged = yield* judge(written, seen)
+  yield* writeAtomically(path, (error: DiskError) => error, ({ append }) => append(Buffer.from(JSON.stringify(judged))))
+  return judged
+})
+
 /**
  * Perplexity and entropy of texts; those without a word are left out. What was judged once is kept in `folder`, since a
  * large scorer takes its time. `seen` is told how many texts more are through.
  */
-export const generativeFigures = Effect.fnUntraced(function*(texts: ReadonlyArray<string>, mask: Mask, folder: string, seen: (count: number) => Effect.Effect<void>) {
-  const scorer = yield* Scorer
+export const generativeFigures = Effect.fnUntraced(function*(texts: ReadonlyArray<string>, mask: Mask, folder: string, seen: Seen) {
   const written = texts.filter((text) => !isBlank(text))
-  const path = join(folder, "scores", `${digest([scorer.identity, written]).slice(0, 16)}.json`)
-  const known = yield* stored(path, written.length)
-  if (known !== undefined) yield* seen(known.length)
-  const judged = known ?? (written.length === 0 ? [] : yield* scorer.judge(written, seen))
-  if (known === undefined) yield* writeAtomically(path, (error: DiskError) => error, ({ append }) => append(Buffer.from(JSON.stringify(judged))))
-  return summed(judged, texts.length - written.length, mask)
+  return summed(yield* judgeOnce(written, folder, seen), texts.length - written.length, mask)
+})
+
+/** {@link generativeFigures} of texts that anyone wrote; nothing is kept. */
+export const scoreTexts = Effect.fnUntraced(function*(texts: ReadonlyArray<string>, mask: Mask) {
+  const written = texts.filter((text) => !isBlank(text))
+  return summed(yield* judge(written), texts.length - written.length, mask)
 })
 
 /** BLEU, ROUGE and entropy of answers; empty ones count. */

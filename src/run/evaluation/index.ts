@@ -6,6 +6,7 @@
 export { documents, readPairs, type CorpusPlace, type PairsPlace, type ReadTextsError, type TextPair } from "./data.ts"
 export { evaluate, type EvaluationEvent, type Tell } from "./evaluate.ts"
 export { EvaluationError } from "./EvaluationError.ts"
+export { scoreTexts } from "./figures.ts"
 export { openScorer, type OpenScorerError, type ScorerChoice } from "./openScorer.ts"
 export { plot } from "./plot.ts"
 export { bySettings, type ConditionalFigures, type EvaluationReport, type GenerativeFigures, overSeeds, type PointReport, qualities, type SeedGroup, type Settings } from "./report.ts"

@@ -25,10 +25,10 @@ import { makeScorer, Scorer } from "./Scorer.ts"
 /** What keeps a scorer from being opened. */
 export type OpenScorerError = BackendError | DiskError | EvaluationError | Gpt2Folder.LoadGpt2Error | Hub.HubError | ReadTextsError | Safetensors.SafetensorsError | TokenizeError
 
-/** A scorer by name, or a corpus whose n-grams are counted once and kept in `folder`. */
+/** A scorer by name, or a corpus whose n-grams are counted once and kept in `folder`; without one they are counted each time. */
 export type ScorerChoice =
   | { readonly name: string; readonly revision?: string }
-  | { readonly corpus: CorpusPlace; readonly order: number; readonly folder: string }
+  | { readonly corpus: CorpusPlace; readonly order: number; readonly folder?: string }
 
 /** The hub's names of the four sizes, which used to be without an owner. */
 const gpt2Sizes = ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
@@ -128,10 +128,10 @@ const countCorpus = Effect.fnUntraced(function*({ corpus, order }: Extract<Score
 const findCorpus = (choice: Extract<ScorerChoice, { readonly corpus: CorpusPlace }>, seen: (tokens: number) => Effect.Effect<void>): Effect.Effect<Layer.Layer<Scorer, OpenScorerError>, OpenScorerError> =>
   Effect.gen(function*() {
     const identity = yield* corpusIdentity(choice.corpus)
-    const file = join(choice.folder, `scorer-${digest([identity, choice.order]).slice(0, 8)}.safetensors`)
-    if (existsSync(file)) return layerKneserNey(yield* readNgrams(file))
+    const file = choice.folder === undefined ? undefined : join(choice.folder, `scorer-${digest([identity, choice.order]).slice(0, 8)}.safetensors`)
+    if (file !== undefined && existsSync(file)) return layerKneserNey(yield* readNgrams(file))
     const stored = yield* Effect.provide(countCorpus(choice, identity, seen), Tokenizer.layer)
-    yield* writeNgrams(file, stored)
+    if (file !== undefined) yield* writeNgrams(file, stored)
     return layerKneserNey(stored)
   })
 

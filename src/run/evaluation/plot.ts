@@ -23,15 +23,15 @@ interface Series {
   readonly marks: ReadonlyArray<Mark>
 }
 
-const names: Readonly<Record<"solver" | "gamma" | "guidanceScale" | "selfConditionScale", string>> =
-  { solver: "", gamma: "γ ", guidanceScale: "guidance ", selfConditionScale: "self-condition scale " }
+const names: Readonly<Record<"solver" | "gamma" | "churn" | "guidanceScale" | "selfConditionScale", string>> =
+  { solver: "", gamma: "γ ", churn: "churn ", guidanceScale: "guidance ", selfConditionScale: "self-condition scale " }
 
 const keys = Object.keys(names) as ReadonlyArray<keyof typeof names>
 
 /** The settings that tell series apart; the solver always. */
 const labelsOf = (groups: ReadonlyArray<SeedGroup>): (settings: Omit<Settings, "seed">) => string => {
   const differing = keys.filter((key) => key === "solver" || new Set(groups.map(({ settings }) => settings[key])).size > 1)
-  return (settings) => differing.filter((key) => key !== "gamma" || settings.gamma > 0).map((key) => `${names[key]}${settings[key]}`).join(", ")
+  return (settings) => differing.filter((key) => (key !== "gamma" && key !== "churn") || settings[key] > 0).map((key) => `${names[key]}${settings[key]}`).join(", ")
 }
 
 const markOf = (task: EvaluationReport["task"], { points, settings }: SeedGroup): Mark | undefined => {

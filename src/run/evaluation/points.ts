@@ -19,7 +19,7 @@ export interface Point {
 }
 
 /** The order in which a sweep goes through them: the last one fastest. */
-const sweptKeys: ReadonlyArray<SweptKey> = ["solver", "gamma", "guidanceScale", "selfConditionScale", "seed", "steps"]
+const sweptKeys: ReadonlyArray<SweptKey> = ["solver", "gamma", "churn", "guidanceScale", "selfConditionScale", "seed", "steps"]
 
 const combinations = (sweep: Sweep): ReadonlyArray<Partial<SamplerChoice>> =>
   sweptKeys.reduce<ReadonlyArray<Partial<SamplerChoice>>>((all, key) => {
@@ -27,11 +27,11 @@ const combinations = (sweep: Sweep): ReadonlyArray<Partial<SamplerChoice>> =>
     return values === undefined ? all : all.flatMap((each) => values.map((value) => ({ ...each, [key]: value })))
   }, [{}])
 
-/** γ is the churn of `sde` alone: elsewhere two values are one setting. */
-const withoutIdleGamma = (choice: SamplerChoice): SamplerChoice => choice.solver === "sde" ? choice : { ...choice, gamma: 0 }
+/** γ is the churn of `sde` alone, which takes no other: elsewhere two values are one setting. */
+const withoutIdleChurn = (choice: SamplerChoice): SamplerChoice => choice.solver === "sde" ? { ...choice, churn: 0 } : { ...choice, gamma: 0 }
 
-const nameOf = ({ gamma, guidanceScale, seed, selfConditionScale, solver, steps }: SamplerChoice, identity: string): string => {
-  const parts = [solver, `${steps}-steps`, ...(gamma === 0 ? [] : [`gamma-${gamma}`]), ...(guidanceScale === 1 ? [] : [`guidance-${guidanceScale}`]), `scale-${selfConditionScale}`, `seed-${seed}`]
+const nameOf = ({ churn, gamma, guidanceScale, seed, selfConditionScale, solver, steps }: SamplerChoice, identity: string): string => {
+  const parts = [solver, `${steps}-steps`, ...(gamma === 0 ? [] : [`gamma-${gamma}`]), ...(churn === 0 ? [] : [`churn-${churn}`]), ...(guidanceScale === 1 ? [] : [`guidance-${guidanceScale}`]), `scale-${selfConditionScale}`, `seed-${seed}`]
   return `${parts.join("_")}_${identity.slice(0, 8)}`
 }
 
@@ -45,7 +45,7 @@ const checked = (run: RunConfig.RunConfig, { seed, ...sample }: SamplerChoice): 
 /** The points of a request, each once. `identity` tells network, inputs and task. */
 export const pointsOf = (run: RunConfig.RunConfig, { change, sweep }: EvaluationRequest, identity: unknown): Effect.Effect<ReadonlyArray<Point>, EvaluationError> =>
   Effect.map(
-    Effect.forEach(combinations(sweep), (combination) => checked(run, withoutIdleGamma(samplerChoice(run, { ...change, ...combination })))),
+    Effect.forEach(combinations(sweep), (combination) => checked(run, withoutIdleChurn(samplerChoice(run, { ...change, ...combination })))),
     (choices) => {
       const points = choices.map((choice): Point => {
         const { count: _, ...settings } = choice

@@ -41,7 +41,7 @@ export interface ConditionalFigures {
 }
 
 /** The settings of a point. */
-export type Settings = Pick<SamplerChoice, "solver" | "steps" | "gamma" | "guidanceScale" | "selfConditionScale" | "timeGrid" | "seed">
+export type Settings = Pick<SamplerChoice, "solver" | "steps" | "gamma" | "churn" | "guidanceScale" | "selfConditionScale" | "timeGrid" | "seed">
 
 /** A point and its figures. */
 export type PointReport = Settings & {
@@ -101,8 +101,8 @@ export interface SeedGroup {
 export const bySettings = (points: ReadonlyArray<PointReport>): ReadonlyArray<SeedGroup> => {
   const groups = new Map<string, { settings: Omit<Settings, "seed">; points: Array<PointReport> }>()
   for (const point of points) {
-    const { gamma, guidanceScale, sampler: { seed: _, ...sampler }, selfConditionScale, solver, steps, timeGrid } = point
-    const settings = { solver, steps, gamma, guidanceScale, selfConditionScale, timeGrid }
+    const { churn, gamma, guidanceScale, sampler: { seed: _, ...sampler }, selfConditionScale, solver, steps, timeGrid } = point
+    const settings = { solver, steps, gamma, churn, guidanceScale, selfConditionScale, timeGrid }
     const key = JSON.stringify(sampler)
     const group = groups.get(key) ?? { settings, points: [] }
     group.points.push(point)

@@ -9,7 +9,7 @@ import type { CorpusPlace, PairsPlace } from "./data.ts"
 import type { ScorerChoice } from "./openScorer.ts"
 
 /** What can be swept over. */
-export type SweptKey = "solver" | "steps" | "gamma" | "guidanceScale" | "selfConditionScale" | "seed"
+export type SweptKey = "solver" | "steps" | "gamma" | "churn" | "guidanceScale" | "selfConditionScale" | "seed"
 
 /** Values to try, in every combination; a key that is left out keeps the checkpoint's own value. */
 export type Sweep = { readonly [Key in SweptKey]?: ReadonlyArray<SamplerChoice[Key]> }
