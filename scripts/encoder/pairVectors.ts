@@ -93,7 +93,7 @@ const orthonormalize = (x: Float32Array, width: number): Float64Array => {
     let square = 0
     for (let row = 0; row < rows; row++) square += x[row * width + k]! ** 2
     lengths[k] = Math.sqrt(square)
-    for (let row = 0; row < rows; row++) x[row * width + k]! /= lengths[k]!
+    for (let row = 0; row < rows; row++) x[row * width + k]! /= lengths[k]! || 1
   }
   return lengths
 }

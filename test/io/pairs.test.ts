@@ -7,10 +7,12 @@ import { alignPages, paragraphs } from "../../scripts/pairs/help.ts"
 import type { Pair } from "../../scripts/pairs/Pair.ts"
 import { split, type SplitSizes } from "../../scripts/pairs/split.ts"
 import { mostTypical } from "../../scripts/pair-baselines.ts"
+import { pairVectors } from "../../scripts/encoder/pairVectors.ts"
 import { prune } from "../../scripts/encoder/vocabulary.ts"
 import { nearestOf } from "../../scripts/pairs/nearest.ts"
 import { descriptionPairs, helpPairs, synopsisPairs, withoutRepeats } from "../../scripts/pairs/tasks.ts"
 import { alignSentences, form, isTranslation, sentences } from "../../scripts/pairs/text.ts"
+import * as Random from "../../src/flow/Random.ts"
 import { check } from "../support/prop.ts"
 
 const stanza = (language: string, synopsis: string, ...lines: ReadonlyArray<string>) =>
@@ -111,6 +113,25 @@ describe("the vocabulary", () => {
     assert.deepStrictEqual(small.model.vocab, [["<pad>", 0], ["</s>", 0], ["<unk>", 0], ["▁", -1], ["x", -3], ["▁house", -4], ["<extra_id_0>", 0]])
     assert.deepStrictEqual(small.added_tokens.map(({ content, id }) => [content, id]), [["<pad>", 0], ["</s>", 1], ["<unk>", 2], ["<extra_id_0>", 6]])
     assert.strictEqual(small.version, "1.0")
+  })
+})
+
+describe("the first vectors of tokens", () => {
+  it("of all tokens of the other language the translation is the nearest, and every entry is a number", () => {
+    const [words, width, sentencesOfWords] = [40, 16, 600]
+    const source = Random.keyed(3)
+    // Token w of one language is always translated by token words + w of the other; a last token is never used.
+    const made = Array.from({ length: sentencesOfWords }, (_, index) => Array.from(source.uniform({ purpose: "words", index }, 4), (u) => Math.floor(u * words)))
+    const all = made.map((condition) => ({ condition, target: condition.map((word) => words + word) }))
+    const vectors = pairVectors(all, 2 * words + 1, width, source)
+    const vector = (token: number) => vectors.subarray(token * width, (token + 1) * width)
+    const cosine = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, k) => sum + x * b[k]!, 0) / (Math.hypot(...a) * Math.hypot(...b))
+    assert.isTrue(vectors.every(Number.isFinite))
+    const right = Array.from({ length: words }, (_, word) => {
+      const likeness = Array.from({ length: words }, (_, other) => cosine(vector(word), vector(words + other)))
+      return likeness.indexOf(Math.max(...likeness)) === word
+    })
+    assert.isAtLeast(right.filter(Boolean).length, 0.9 * words)
   })
 })
 
