@@ -130,7 +130,7 @@ const write = Effect.fnUntraced(function*(run: Pretrained.Pretrained["run"], { c
   } satisfies Written
 })
 
-const pathOf = ({ evaluations, name, seed }: Task): string => join(folder, `${name.replaceAll(/[^a-zγ0-9]+/g, "-")}-${evaluations}-${seed}.json`)
+const pathOf = ({ evaluations, name, seed }: Task): string => join(folder, `${name.replaceAll(/[^a-zγ0-9]+/g, "-")}-${evaluations}-${seed}.texts.json`)
 
 const program = Effect.gen(function*() {
   const { layer, run } = yield* Pretrained.open(values.checkpoint)
