@@ -44,6 +44,21 @@ const against = Effect.fnUntraced(function*(name: string, variants: ReadonlyArra
   }
 })
 
+/** Batches of the streams alone: their cost is microseconds, so a few would measure the clock. */
+const emptySteps = 500
+
+/** Seconds a step for the streams of the pipeline with nothing in them: the operators of its stages, and elements that are numbers. */
+const emptyPipeline = Effect.gen(function*() {
+  const { batch: size } = base
+  const rows = Stream.fromIterable(Array.from({ length: size * emptySteps }, (_, i) => i), { chunkSize: 1 }).pipe(Stream.map((i) => i))
+  const embedded = rows.pipe(Stream.grouped(size), Stream.mapEffect((all) => Effect.succeed(all)), Stream.flattenIterable)
+  const batched = embedded.pipe(Stream.mapAccum(() => 0, (seen, i) => [seen + 1, (seen + 1) % size === 0 ? [i] : []] as const))
+  const corrupted = batched.pipe(Stream.map((i) => i))
+  const trained = corrupted.pipe(Stream.mapEffect((i) => Effect.succeed(i)), Stream.mapEffect((i) => Effect.succeed(i)))
+  const { min_s: seconds } = yield* timed(Stream.runDrain(trained), 5)
+  return seconds / emptySteps
+})
+
 /** Seconds for `steps` batches through the pipeline up to each stage; the difference is the stage. */
 const stages = Effect.gen(function*() {
   const steps = base.train_reps
@@ -55,12 +70,14 @@ const stages = Effect.gen(function*() {
   const conditioned = corrupted.pipe(selfCondition)
   const upTo = [["rows", rows], ["embed (latents are drawn)", embedded], ["batch", batched], ["corrupt", corrupted], ["selfCondition", conditioned], ["train", conditioned.pipe(train(trainOptions(base)))]] as const
   heading("stage", "milliseconds a step")
+  const streams = yield* emptyPipeline
   let before = 0
   for (const [name, stream] of upTo) {
     const { min_s: seconds } = yield* timed(Stream.runDrain(stream as Stream.Stream<unknown, unknown, Backend | Encoder | TrainState>), 2)
     row(name, ((1000 * (seconds - before)) / steps).toFixed(2))
     before = seconds
   }
+  row("of all this, the streams themselves", `${(1000 * streams).toFixed(3)} (${((100 * steps * streams) / before).toFixed(3)} %)`)
 })
 
 const sampling = Effect.gen(function*() {
