@@ -3,41 +3,45 @@
  *
  * Notable: matrices of one shape go through together, `[n, rows, columns]`. For clearly rectangular ones the iteration runs
  * on the small Gram matrix: every iterate is Q·X with Q a polynomial in G = X·Xᵀ, so one G, a few small products and one
- * Q·X give the same result for a fraction of the work. All matrices of that iteration are symmetric and commute, so half of
- * each of their products need not be computed either.
+ * Q·X give the same result for a fraction of the work. All matrices of that iteration are symmetric and commute; this
+ * library's own kernel computes half of each.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { type SymmetricAlgebra, symmetricAlgebra } from "./SymmetricProduct.ts"
+import { ownKernels } from "./backend/ownKernels.ts"
 
 /** a·X + b·G·X + c·G²·X is one step. */
-const step = { identity: 3.4445, matrix: -4.775, product: 2.0315 }
+const [a, b, c] = [3.4445, -4.775, 2.0315]
 const epsilon = 1e-8
 
-/** 1 / (‖X‖ + ε) of each matrix, `[n, 1, 1]`, from its squared norm. */
-const inverseNorm = (squares: tf.Tensor): tf.Tensor3D => tf.reshape(tf.reciprocal(tf.add(tf.sqrt(squares), epsilon)), [-1, 1, 1])
+/** 1 / (‖X‖ + ε) of each matrix, `[n, 1, 1]`. */
+const inverseNorm = (x: tf.Tensor3D): tf.Tensor3D => tf.reshape(tf.reciprocal(tf.add(tf.sqrt(tf.sum(tf.square(x), [1, 2])), epsilon)), [-1, 1, 1])
+
+/** a·I + b·G + c·G² */
+const polynomial = (gram: tf.Tensor3D): tf.Tensor3D =>
+  tf.tidy(() => tf.add(tf.add(tf.mul(gram, b), tf.mul(tf.matMul(gram, gram), c)), tf.mul(tf.eye(gram.shape[1]), a)))
 
 /** The iteration on X itself, for matrices that are nearly square. */
-const iterateDirectly = (algebra: SymmetricAlgebra, x: tf.Tensor3D, scale: tf.Tensor3D, steps: number): tf.Tensor3D => {
+const iterateDirectly = (x: tf.Tensor3D, scale: tf.Tensor3D, steps: number): tf.Tensor3D => {
   let current = tf.mul(x, scale) as tf.Tensor3D
   for (let i = 0; i < steps; i++) {
     const previous = current
-    current = tf.tidy(() => tf.matMul(algebra.polynomial(algebra.gram(previous, false), step), previous))
+    current = tf.tidy(() => tf.matMul(polynomial(tf.matMul(previous, previous, false, true)), previous))
     previous.dispose()
   }
   return current
 }
 
 /** The iteration on G; returns Q with Q·X the last iterate. */
-const iterateOnGram = (algebra: SymmetricAlgebra, gram: tf.Tensor3D, scale: tf.Tensor3D, steps: number): tf.Tensor3D => {
+const iterateOnGram = (gram: tf.Tensor3D, scale: tf.Tensor3D, steps: number): tf.Tensor3D => {
   let power = gram
-  let factor = algebra.polynomial(gram, step)
+  let factor = polynomial(gram)
   let q = tf.mul(factor, scale) as tf.Tensor3D
   for (let i = 1; i < steps; i++) {
     const before = [power, factor, q]
     const [nextPower, nextFactor, nextQ] = tf.tidy(() => {
-      const next = algebra.product(factor, algebra.product(factor, power))
-      const polynomial = algebra.polynomial(next, step)
-      return [next, polynomial, algebra.product(polynomial, q)]
+      const next = tf.matMul(factor, tf.matMul(factor, power))
+      const nextFactor = polynomial(next)
+      return [next, nextFactor, tf.matMul(nextFactor, q)]
     }) as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D]
     ;[power, factor, q] = [nextPower, nextFactor, nextQ]
     tf.dispose(before)
@@ -46,27 +50,26 @@ const iterateOnGram = (algebra: SymmetricAlgebra, gram: tf.Tensor3D, scale: tf.T
   return q
 }
 
-/** Where the Gram form does fewer multiplications. Both forms are counted with whole products, r ≤ c. */
+/** Where the Gram form does fewer multiplications, r ≤ c. */
 const gramPays = (rows: number, columns: number): boolean => columns > 1.5 * rows
 
-/**
- * Approximately orthogonal matrices with the singular vectors of `x` `[n, rows, columns]`; a zero matrix stays zero.
- * `squares` `[n]` are the squared norms, where they are known.
- */
-export const newtonSchulzBatch = (x: tf.Tensor3D, steps = 5, squares?: tf.Tensor): tf.Tensor3D =>
+const portable = (x: tf.Tensor3D, steps: number): tf.Tensor3D => {
+  const [, m, n] = x.shape
+  const tall = m > n
+  const scale = inverseNorm(x)
+  if (steps > 0 && gramPays(Math.min(m, n), Math.max(m, n))) {
+    const q = iterateOnGram(tf.mul(tf.matMul(x, x, tall, !tall), tf.square(scale)), scale, steps)
+    return tall ? tf.matMul(x, q, false, true) : tf.matMul(q, x)
+  }
+  const turned = (y: tf.Tensor3D) => tf.transpose(y, [0, 2, 1])
+  return tall ? turned(iterateDirectly(turned(x), scale, steps)) : iterateDirectly(x, scale, steps)
+}
+
+/** Approximately orthogonal matrices with the singular vectors of `x` `[n, rows, columns]`; a zero matrix stays zero. */
+export const newtonSchulzBatch = (x: tf.Tensor3D, steps = 5): tf.Tensor3D =>
   tf.tidy(() => {
-    const [, m, n] = x.shape
-    const tall = m > n
-    const algebra = symmetricAlgebra()
-    const scale = inverseNorm(squares ?? tf.sum(tf.square(x), [1, 2]))
-    if (steps > 0 && gramPays(Math.min(m, n), Math.max(m, n))) {
-      const q = iterateOnGram(algebra, algebra.gram(x, tall, tf.square(scale)), scale, steps)
-      const last = tall ? tf.matMul(x, q, false, true) : tf.matMul(q, x)
-      q.dispose()
-      return last as tf.Tensor3D
-    }
-    const turned = (y: tf.Tensor3D) => tf.transpose(y, [0, 2, 1])
-    return tall ? turned(iterateDirectly(algebra, turned(x), scale, steps)) : iterateDirectly(algebra, x, scale, steps)
+    const run = steps > 0 ? ownKernels() : undefined
+    return run === undefined ? portable(x, steps) : run("ElfNewtonSchulz", [x, tf.tensor1d([steps], "int32")], 1)[0] as tf.Tensor3D
   })
 
 /**

@@ -12,7 +12,7 @@ import { newtonSchulzBatch } from "./NewtonSchulz.ts"
 import {
   type AdamCoefficients, adamCoefficients, type MomentumCoefficients, muonCoefficients, type OptimizerOptions, type Update
 } from "./OptimizerCoefficients.ts"
-import { alikeGroups, type Group, mixedGroups } from "./ParameterGroups.ts"
+import { alike, type Group, mixedGroups, stackedGroups } from "./ParameterGroups.ts"
 import { makeAll, parameter, type Parameters, replace } from "./Parameters.ts"
 
 export type { OptimizerOptions } from "./OptimizerCoefficients.ts"
@@ -56,14 +56,14 @@ const muonScale = (name: string, [rows, columns]: ReadonlyArray<number>): number
 
 const usesMuon = (options: OptimizerOptions, shape: ReadonlyArray<number>): boolean => options.kind === "muon" && shape.length === 2
 
-/** Matrices that Muon updates together, each group with the scale of its step, and the parameters that Adam updates. */
+/** Matrices of one shape that Muon updates, each group with the scale of its step, and the parameters that Adam updates. */
 const plan = (options: OptimizerOptions, parameters: Parameters) => {
   const names = Object.keys(parameters)
   const shapeOf = (name: string) => parameter(parameters, name).shape
   const scaleOf = (name: string) => muonScale(name, shapeOf(name))
-  const matrices = alikeGroups(names.filter((name) => usesMuon(options, shapeOf(name))), parameters, scaleOf)
+  const matrices = alike(names.filter((name) => usesMuon(options, shapeOf(name))), parameters, scaleOf)
   return {
-    matrices: matrices.map((group) => ({ group, scale: scaleOf(group.names[0]!) })),
+    matrices: matrices.map((group) => ({ group, scale: scaleOf(group[0]!) })),
     others: names.filter((name) => !usesMuon(options, shapeOf(name)))
   }
 }
@@ -90,7 +90,7 @@ export const clipScale = (norm: number, limit: number): number => Math.min(1, li
 const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update): void => {
   const { matrices, others } = plan(options, updated.parameters)
   const momentum = muonCoefficients(update)
-  for (const { group, scale } of matrices) tf.tidy(() => muonInPlace(updated, group.names, momentum, update.learningRate * scale))
+  for (const { group, scale } of matrices) tf.tidy(() => muonInPlace(updated, group, momentum, update.learningRate * scale))
   const adam = adamCoefficients(options, update)
   for (const name of others) tf.tidy(() => adamInPlace(updated, name, adam))
 }
@@ -109,7 +109,9 @@ const stepGroup = ({ gradients, moments, parameters }: Omit<Updated, "run">, gro
 const stepByGroups = (options: OptimizerOptions, updated: Omit<Updated, "run">, update: Update): void => {
   const { matrices, others } = plan(options, updated.parameters)
   const momentum = muonCoefficients(update)
-  for (const { group, scale } of matrices) stepGroup(updated, group, muonRule(momentum, update.learningRate * scale), ["momentum"])
+  for (const { group, scale } of matrices) {
+    for (const stack of stackedGroups(group, updated.parameters)) stepGroup(updated, stack, muonRule(momentum, update.learningRate * scale), ["momentum"])
+  }
   const adam = adamRule(adamCoefficients(options, update))
   for (const group of mixedGroups(others, updated.parameters)) stepGroup(updated, group, adam, ["mean", "variance"])
 }

@@ -66,11 +66,13 @@ const stackOfOne = (name: string): Group => ({
 
 const sizesOf = (parameters: Parameters) => (name: string): number => parameter(parameters, name).size
 
-/** Groups of matrices of one shape and one `scaleOf`, joined to `[n, rows, columns]`. */
-export const alikeGroups = (names: ReadonlyArray<string>, parameters: Parameters, scaleOf: (name: string) => number): ReadonlyArray<Group> =>
+/** The names of matrices that have one shape and one `scaleOf`. */
+export const alike = (names: ReadonlyArray<string>, parameters: Parameters, scaleOf: (name: string) => number): ReadonlyArray<ReadonlyArray<string>> =>
   byKey(names, (name) => `${parameter(parameters, name).shape}/${scaleOf(name)}`)
-    .flatMap((alike) => limited(alike, sizesOf(parameters)))
-    .map((part) => (part.length === 1 ? stackOfOne(part[0]!) : stacked(part)))
+
+/** Matrices of one shape as groups, joined to `[n, rows, columns]`. */
+export const stackedGroups = (names: ReadonlyArray<string>, parameters: Parameters): ReadonlyArray<Group> =>
+  limited(names, sizesOf(parameters)).map((part) => (part.length === 1 ? stackOfOne(part[0]!) : stacked(part)))
 
 /** Groups of parameters of any shape, joined to one vector each; a large one stays as it is. */
 export const mixedGroups = (names: ReadonlyArray<string>, parameters: Parameters): ReadonlyArray<Group> =>

@@ -36,7 +36,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterResidual();
     RegisterSoftmax();
     RegisterCrossEntropy();
-    RegisterOrthogonal();
+    RegisterNewtonSchulz();
     RegisterOptimizer();
     RegisterTrunk();
     RegisterDecode();

@@ -14,7 +14,7 @@ void RegisterGate();
 void RegisterResidual();
 void RegisterSoftmax();
 void RegisterCrossEntropy();
-void RegisterOrthogonal();
+void RegisterNewtonSchulz();
 void RegisterOptimizer();
 void RegisterTrunk();
 void RegisterDecode();

@@ -1,63 +1,50 @@
 // Optimiser updates in place, one pass over each tensor. Inputs that are said to be changed must not be shared.
 #include <vector>
 
+#include "block_sums.h"
 #include "kernels.h"
+#include "newton_schulz.h"
 #include "pool.h"
 
 namespace elf {
 namespace {
 
-// Numbers whose squares are added up together, so that a sum does not depend on threads.
-constexpr int64_t kBlock = 1 << 14;
-
-double BlockSquares(const float *x, int64_t count) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; i++) sum += x[i] * x[i];
-  return sum;
-}
-
-template <typename Body>
-double SumOverBlocks(int64_t count, const Body &body) {
-  const int64_t blocks = (count + kBlock - 1) / kBlock;
-  std::vector<double> sums(blocks);
-  Parallel(blocks, 2, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) sums[block] = body(block * kBlock, std::min(count, (block + 1) * kBlock));
-  });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return total;
-}
+// Steps of Newton–Schulz in one update.
+constexpr int64_t kSteps = 5;
 
 // x → Σ x²
 void Squares(Run &run) {
-  const float *x = run.Input(0);
-  run.Output(0, {})[0] = static_cast<float>(SumOverBlocks(run.Size(0), [&](int64_t begin, int64_t end) { return BlockSquares(x + begin, end - begin); }));
+  run.Output(0, {})[0] = static_cast<float>(SumOfSquares(run.Input(0), run.Size(0)));
 }
 
-// momentum (changed), gradient, c [4] → direction, Σ direction²
-// momentum ← c₀·momentum + c₁·gradient; direction = c₂·momentum + c₃·gradient
-void Momentum(Run &run) {
-  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 4, "momentum and gradient differ in size");
-  float *momentum = run.Input(0), *direction = run.OutputLike(0, 1);
-  const float *gradient = run.Input(1), *c = run.Input(2);
-  run.Output(1, {})[0] = static_cast<float>(SumOverBlocks(run.Size(1), [&](int64_t begin, int64_t end) {
+// One matrix: momentum ← c₀·momentum + c₁·gradient; value ← value − c₄·orthogonal(c₂·momentum + c₃·gradient)
+void UpdateMatrix(float *value, float *momentum, const float *gradient, int64_t rows, int64_t columns, const float *c) {
+  const AlignedBuffer direction = Allocate(rows * columns);
+  float *to = direction.get();
+  const double squares = SumOverNumbers(rows * columns, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       momentum[i] = c[0] * momentum[i] + c[1] * gradient[i];
-      direction[i] = c[2] * momentum[i] + c[3] * gradient[i];
+      to[i] = c[2] * momentum[i] + c[3] * gradient[i];
     }
-    return BlockSquares(direction + begin, end - begin);
-  }));
+    return BlockSquares(to + begin, end - begin);
+  });
+  NewtonSchulz(to, rows, columns, squares, kSteps, [&](int64_t row, int64_t column, int64_t height, int64_t width, const Block &block) {
+    for (int64_t i = 0; i < height; i++)
+      for (int64_t j = 0; j < width; j++) value[(row + i) * columns + column + j] -= c[4] * block.value[i][j];
+  });
 }
 
-// value (changed), direction, c [1]: value ← value − c₀·direction
-void Subtract(Run &run) {
-  float *value = run.Input(0);
-  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 1, "value and direction differ in size");
-  const float *direction = run.Input(1), step = run.Input(2)[0];
-  Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) value[i] -= step * direction[i];
-  });
+// c [5], then matrices of one shape: values (changed), momenta (changed), gradients
+void Muon(Run &run) {
+  const int64_t count = (run.Inputs() - 1) / 3, rows = run.Axis(1, 0), columns = run.Axis(1, 1);
+  Run::Require(run.Size(0) == 5 && count > 0 && run.Inputs() == 1 + 3 * count, "five coefficients and three tensors for each matrix are needed");
+  const float *c = run.Input(0);
+  std::vector<float *> tensors;
+  for (int64_t i = 1; i < run.Inputs(); i++) {
+    Run::Require(run.Axis(i, 0) == rows && run.Axis(i, 1) == columns && run.Size(i) == rows * columns && rows * columns > 0, "the matrices differ in shape");
+    tensors.push_back(run.Input(i));
+  }
+  EachApart(count, [&](int64_t i) { UpdateMatrix(tensors[i], tensors[count + i], tensors[2 * count + i], rows, columns, c); });
 }
 
 // value, mean, variance (all changed), gradient, c [9]:
@@ -69,7 +56,7 @@ void Adam(Run &run) {
   const float *gradient = run.Input(3), *c = run.Input(4);
   for (int input = 1; input < 4; input++) Run::Require(run.Size(input) == run.Size(0), "value, moments and gradient differ in size");
   Run::Require(run.Size(4) == 9, "nine coefficients are needed");
-  Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
+  Parallel(run.Size(0), kSumBlock, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const float g = gradient[i];
       mean[i] = c[0] * mean[i] + c[1] * g;
@@ -84,7 +71,7 @@ void Average(Run &run) {
   float *average = run.Input(0);
   Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 1, "average and value differ in size");
   const float *value = run.Input(1), share = run.Input(2)[0];
-  Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
+  Parallel(run.Size(0), kSumBlock, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) average[i] += share * (value[i] - average[i]);
   });
 }
@@ -93,8 +80,7 @@ void Average(Run &run) {
 
 void RegisterOptimizer() {
   Register<Squares>("ElfSquares", {"x: float"}, {"sum: float"});
-  Register<Momentum>("ElfMomentum", {"momentum: float", "gradient: float", "c: float"}, {"direction: float", "squares: float"});
-  Register<Subtract>("ElfSubtract", {"value: float", "direction: float", "c: float"}, {});
+  Register<Muon>("ElfMuon", {"c: float", "values: count * float", "momenta: count * float", "gradients: count * float"}, {}, {"count: int >= 1"});
   Register<Adam>("ElfAdam", {"value: float", "mean: float", "variance: float", "gradient: float", "c: float"}, {});
   Register<Average>("ElfAverage", {"average: float", "value: float", "c: float"}, {});
 }

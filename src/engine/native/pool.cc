@@ -87,4 +87,12 @@ void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
   });
 }
 
+void EachApart(int64_t count, const std::function<void(int64_t)> &body) {
+  const int64_t apart = pool == nullptr ? 0 : count - count % pool->size();
+  Parallel(apart, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) body(i);
+  });
+  for (int64_t i = apart; i < count; i++) body(i);
+}
+
 }  // namespace elf

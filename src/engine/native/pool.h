@@ -13,4 +13,7 @@ void SetThreads(int count);
 // `least`, and returns when all are done. Which thread takes which part changes no result.
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body);
 
+// Calls body(i) for i in [0, count): whole calls on each thread, and those left over one by one with loops of their own on all.
+void EachApart(int64_t count, const std::function<void(int64_t)> &body);
+
 }  // namespace elf

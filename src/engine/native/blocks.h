@@ -1,0 +1,119 @@
+// Matrices in blocks of 16 × 16: what Newton–Schulz multiplies and makes, without packing anything between two products.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "tile.h"
+
+namespace elf {
+
+// Rows and columns of a block.
+constexpr int kSide = 16;
+constexpr int64_t kBlockSize = kSide * kSide;
+
+// A block's rows that fill the vector registers.
+#ifdef __AVX512F__
+constexpr int kBlockRows = 16;
+#else
+constexpr int kBlockRows = 4;
+#endif
+constexpr int kVectors = kSide / kLanes;
+
+struct alignas(64) Block {
+  float value[kSide][kSide];
+};
+
+// block[row, column] ← Σ over terms of left[term, row] · right[term, column]; both are [terms, kSide], in the order of the terms.
+inline void Multiply(const float *__restrict left, const float *__restrict right, int64_t terms, Block &block) {
+  for (int first = 0; first < kSide; first += kBlockRows) {
+    Vector total[kBlockRows][kVectors] = {};
+    for (int64_t term = 0; term < terms; term++) {
+      const float *factor = left + term * kSide + first;
+      Vector column[kVectors];
+#pragma GCC unroll 2
+      for (int i = 0; i < kVectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + term * kSide + i * kLanes);
+#pragma GCC unroll 16
+      for (int row = 0; row < kBlockRows; row++)
+#pragma GCC unroll 2
+        for (int i = 0; i < kVectors; i++) total[row][i] += factor[row] * column[i];
+    }
+#pragma GCC unroll 16
+    for (int row = 0; row < kBlockRows; row++)
+#pragma GCC unroll 2
+      for (int i = 0; i < kVectors; i++) *reinterpret_cast<Vector *>(block.value[first + row] + i * kLanes) = total[row][i];
+  }
+}
+
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+template <size_t step, size_t... lane>
+inline void Exchange(Vector &first, Vector &second, std::index_sequence<lane...>) {
+  const Vector low = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane - step : lane)...);
+  second = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane : lane + step)...);
+  first = low;
+}
+
+template <size_t step>
+inline __attribute__((always_inline)) void ExchangeAll(Vector (&rows)[kLanes]) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kLanes; row++)
+    if (!(row & step)) Exchange<step>(rows[row], rows[row + step], std::make_index_sequence<kLanes>());
+}
+
+// to [kSide, kSide] ← the block turned round
+inline void Turn(const Block &block, float *to) {
+  for (int top = 0; top < kSide; top += kLanes)
+    for (int left = 0; left < kSide; left += kLanes) {
+      Vector rows[kLanes];
+#pragma GCC unroll 16
+      for (int row = 0; row < kLanes; row++) rows[row] = *reinterpret_cast<const Vector *>(block.value[top + row] + left);
+      ExchangeAll<1>(rows);
+      ExchangeAll<2>(rows);
+      ExchangeAll<4>(rows);
+      if constexpr (kLanes == 16) ExchangeAll<8>(rows);
+#pragma GCC unroll 16
+      for (int row = 0; row < kLanes; row++) *reinterpret_cast<Vector *>(to + (left + row) * kSide + top) = rows[row];
+    }
+}
+#else
+inline void Turn(const Block &block, float *to) {
+  for (int row = 0; row < kSide; row++)
+    for (int column = 0; column < kSide; column++) to[row * kSide + column] = block.value[column][row];
+}
+#endif
+
+struct Aligned {
+  void operator()(float *data) const { ::operator delete[](data, std::align_val_t(64)); }
+};
+typedef std::unique_ptr<float[], Aligned> AlignedBuffer;
+
+// Memory for `count` numbers, at a cache line's beginning and not zero before.
+inline AlignedBuffer Allocate(int64_t count) {
+  return AlignedBuffer(static_cast<float *>(::operator new[](count * sizeof(float), std::align_val_t(64))));
+}
+
+// A matrix of blocks, zeros beyond its last row and column. A column of blocks is a panel [terms, kSide]: a factor of Multiply.
+class Blocks {
+ public:
+  Blocks(int64_t rows, int64_t columns)
+      : rows_(Ceiling(rows, kSide)), columns_(Ceiling(columns, kSide)), data_(Allocate(rows_ * columns_ * kBlockSize)) {}
+
+  int64_t rows() const { return rows_; }
+  int64_t columns() const { return columns_; }
+  int64_t terms() const { return rows_ * kSide; }
+  int64_t size() const { return rows_ * columns_ * kBlockSize; }
+
+  float *Panel(int64_t column) const { return data_.get() + column * rows_ * kBlockSize; }
+  float *At(int64_t row, int64_t column) const { return Panel(column) + row * kBlockSize; }
+
+  // The block of leftᵀ · this.
+  void Product(const Blocks &left, int64_t row, int64_t column, Block &block) const { Multiply(left.Panel(row), Panel(column), terms(), block); }
+
+ private:
+  int64_t rows_, columns_;
+  AlignedBuffer data_;
+};
+
+}  // namespace elf
