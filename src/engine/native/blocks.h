@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <utility>
 
+#include "aligned.h"
 #include "tile.h"
 
 namespace elf {
@@ -83,16 +82,6 @@ inline void Turn(const Block &block, float *to) {
     for (int column = 0; column < kSide; column++) to[row * kSide + column] = block.value[column][row];
 }
 #endif
-
-struct Aligned {
-  void operator()(float *data) const { ::operator delete[](data, std::align_val_t(64)); }
-};
-typedef std::unique_ptr<float[], Aligned> AlignedBuffer;
-
-// Memory for `count` numbers, at a cache line's beginning and not zero before.
-inline AlignedBuffer Allocate(int64_t count) {
-  return AlignedBuffer(static_cast<float *>(::operator new[](count * sizeof(float), std::align_val_t(64))));
-}
 
 // A matrix of blocks, zeros beyond its last row and column. A column of blocks is a panel [terms, kSide]: a factor of Multiply.
 class Blocks {
