@@ -14,11 +14,11 @@ import { embed } from "../../src/streams/embed.ts"
 import { selfCondition } from "../../src/streams/selfCondition.ts"
 import { train } from "../../src/streams/train.ts"
 import { configurationOf, modelOf, type SpeedConfiguration } from "./configuration.ts"
+import { measuredEngine, runBenchmark } from "./engine.ts"
 import { corruption, encoderOf, optimizerOf, rowOf, sampleOnce, trainOptions, trainStep } from "./measure.ts"
 import { timed } from "./timing.ts"
 
 const base = configurationOf(process.argv.slice(2))
-process.env["ELF_STREAMS_THREADS"] = String(base.threads)
 
 const row = (...cells: ReadonlyArray<string | number>): void => void process.stdout.write(`| ${cells.join(" | ")} |\n`)
 
@@ -88,7 +88,7 @@ const sampling = Effect.gen(function*() {
   }
 })
 
-await Effect.runPromise(Effect.gen(function*() {
+await runBenchmark(Effect.gen(function*() {
   const { description } = yield* Backend
   process.stdout.write(`${base.name}: hidden ${base.hidden}, depth ${base.depth}, ${base.batch} × ${base.seq} tokens, ${base.optimizer}; ${description}\n`)
   yield* against("batch", [1, 2, 4, 8, 16].map((size) => ({ batch: size })))
@@ -97,4 +97,4 @@ await Effect.runPromise(Effect.gen(function*() {
   yield* against("depth", [2, 4, 6, 12].map((depth) => ({ depth })))
   yield* within(base, stages)
   yield* within(base, sampling)
-}).pipe(Effect.provide(Backend.layer)))
+}).pipe(Effect.provide(measuredEngine(base.threads))))

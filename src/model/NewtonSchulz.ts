@@ -39,7 +39,7 @@ const iterateOnGram = (gram: tf.Tensor3D, scale: tf.Tensor3D, steps: number): tf
   for (let i = 1; i < steps; i++) {
     const before = [power, factor, q]
     const [nextPower, nextFactor, nextQ] = tf.tidy(() => {
-      const next = tf.matMul(factor, tf.matMul(factor, power))
+      const next: tf.Tensor3D = tf.matMul(factor, tf.matMul(factor, power))
       const nextFactor = polynomial(next)
       return [next, nextFactor, tf.matMul(nextFactor, q)]
     }) as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D]
@@ -58,7 +58,8 @@ const portable = (x: tf.Tensor3D, steps: number): tf.Tensor3D => {
   const tall = m > n
   const scale = inverseNorm(x)
   if (steps > 0 && gramPays(Math.min(m, n), Math.max(m, n))) {
-    const q = iterateOnGram(tf.mul(tf.matMul(x, x, tall, !tall), tf.square(scale)), scale, steps)
+    const gram: tf.Tensor3D = tf.mul(tf.matMul(x, x, tall, !tall), tf.square(scale))
+    const q = iterateOnGram(gram, scale, steps)
     return tall ? tf.matMul(x, q, false, true) : tf.matMul(q, x)
   }
   const turned = (y: tf.Tensor3D) => tf.transpose(y, [0, 2, 1])

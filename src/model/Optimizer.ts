@@ -12,6 +12,7 @@ import { newtonSchulzBatch } from "./NewtonSchulz.ts"
 import {
   type AdamCoefficients, adamCoefficients, type MomentumCoefficients, muonCoefficients, type OptimizerOptions, type Update
 } from "./OptimizerCoefficients.ts"
+import { asOwned } from "./OwnedTensors.ts"
 import { alike, type Group, mixedGroups, stackedGroups } from "./ParameterGroups.ts"
 import { makeAll, parameter, type Parameters, replace } from "./Parameters.ts"
 
@@ -72,7 +73,7 @@ const plan = (options: OptimizerOptions, parameters: Parameters) => {
 export const initialState = (options: OptimizerOptions, parameters: Parameters): OptimizerState => {
   const slots = ([name, value]: [string, tf.Tensor]) =>
     (usesMuon(options, value.shape) ? ["momentum"] : ["mean", "variance"]).map((prefix) => [`${prefix}/${name}`, value] as const)
-  const moments = makeAll(Object.entries(parameters).flatMap(slots), ([name, value]) => [name, tf.zerosLike(value)])
+  const moments = makeAll(Object.entries(parameters).flatMap(slots), ([name, value]) => [name, asOwned(tf.zerosLike(value))])
   return { moments, updates: 0 }
 }
 
@@ -87,12 +88,20 @@ export const globalNorm = (gradients: Parameters): number =>
 /** What clipping to `limit` multiplies gradients of global norm `norm` by. */
 export const clipScale = (norm: number, limit: number): number => Math.min(1, limit / (norm + 1e-6))
 
+const release = (gradients: Parameters, names: ReadonlyArray<string>): void => tf.dispose(names.map((name) => parameter(gradients, name)))
+
 const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update): void => {
   const { matrices, others } = plan(options, updated.parameters)
   const momentum = muonCoefficients(update)
-  for (const { group, scale } of matrices) tf.tidy(() => muonInPlace(updated, group, momentum, update.learningRate * scale))
+  for (const { group, scale } of matrices) {
+    tf.tidy(() => muonInPlace(updated, group, momentum, update.learningRate * scale))
+    release(updated.gradients, group)
+  }
   const adam = adamCoefficients(options, update)
-  for (const name of others) tf.tidy(() => adamInPlace(updated, name, adam))
+  for (const name of others) {
+    tf.tidy(() => adamInPlace(updated, name, adam))
+    release(updated.gradients, [name])
+  }
 }
 
 const stepGroup = ({ gradients, moments, parameters }: Omit<Updated, "run">, group: Group, rule: Rule, parts: ReadonlyArray<string>): void =>
@@ -104,6 +113,7 @@ const stepGroup = ({ gradients, moments, parameters }: Omit<Updated, "run">, gro
       const parted = group.part(tensor)
       group.names.forEach((name, i) => part === "value" ? replace(parameters, name, parted[i]!) : replace(moments, `${part}/${name}`, parted[i]!))
     }
+    release(gradients, group.names)
   })
 
 const stepByGroups = (options: OptimizerOptions, updated: Omit<Updated, "run">, update: Update): void => {
@@ -116,7 +126,11 @@ const stepByGroups = (options: OptimizerOptions, updated: Omit<Updated, "run">, 
   for (const group of mixedGroups(others, updated.parameters)) stepGroup(updated, group, adam, ["mean", "variance"])
 }
 
-/** Updates all parameters and moments in place; `parameters` keeps its keys. One synchronous piece of work. */
+/**
+ * Updates all parameters and moments in place; `parameters` keeps its keys. One synchronous piece of work.
+ *
+ * **Gotchas** The gradients are used up: each is released when its parameter is updated, so that what comes next has their memory.
+ */
 export const step = (
   options: OptimizerOptions,
   parameters: Record<string, tf.Tensor>,

@@ -2,6 +2,7 @@
  * Tensors whose memory nobody else sees, so that kernels may change them in place.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import { ownKernels } from "./backend/ownKernels.ts"
 import { parameter, replace } from "./Parameters.ts"
 
 /** Uploaded tensors share their memory with the host's arrays, and clones with each other: only copies made here are owned. */
@@ -19,4 +20,18 @@ export const ownedTensor = (tensors: Record<string, tf.Tensor>, name: string): t
   const copy = parameter(tensors, name)
   owned.add(copy)
   return copy
+}
+
+/** Says that nobody else sees the memory of `tensor`: what an operation made, and no upload, clone or view. */
+export const asOwned = <T extends tf.Tensor>(tensor: T): T => {
+  owned.add(tensor)
+  return tensor
+}
+
+/**
+ * Gives each tensor memory of its own now, where kernels will change them in place. What lives as long as a training state then
+ * lies together, and does not take the places of gradients one by one, which leaves holes where nothing fits.
+ */
+export const ownAll = (tensors: Record<string, tf.Tensor>): void => {
+  if (ownKernels() !== undefined) for (const name of Object.keys(tensors)) tf.tidy(() => void ownedTensor(tensors, name))
 }

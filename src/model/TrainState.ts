@@ -10,6 +10,7 @@ import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import { Network, releaseElf, uploadElf } from "./Network.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { initialState, type OptimizerOptions, type OptimizerState } from "./Optimizer.ts"
+import { ownAll } from "./OwnedTensors.ts"
 import { dispose, download, type HostTensor, orRelease, upload } from "./Parameters.ts"
 
 /** The mutable state of one run. Its tensors are replaced in place by `train`, one step at a time. */
@@ -101,7 +102,9 @@ const assemble = (config: ModelConfig, tensors: ReadonlyArray<HostTensor>, rest:
 
 const fresh = (config: ModelConfig, options: OptimizerOptions, tensors: ReadonlyArray<HostTensor>): TrainStateFields =>
   assemble(config, tensors, ({ parameters }, own) => {
+    ownAll(parameters)
     const average = own(initialAverage(parameters))
+    ownAll(average)
     return { average, optimizer: initialState(options, parameters), accumulated: {}, step: 0 }
   })
 

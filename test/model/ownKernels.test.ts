@@ -155,7 +155,9 @@ layer(testEngine)("the kernels of this library", (it) => {
         for (let i = 1; i <= 5; i++) {
           const gradients = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, normal(`${name} ${i}`, shape)]))
           const norm = globalNorm(gradients)
-          step(options, parameters, state, gradients, { learningRate: 0.01, gradientScale: 1 / norm })
+          const used = Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, tf.clone(gradient)]))
+          step(options, parameters, state, used, { learningRate: 0.01, gradientScale: 1 / norm })
+          for (const [name, gradient] of Object.entries(used)) assert.isTrue(gradient.isDisposed, `gradient of ${name} is released`)
           updateAverage(average, parameters, 0.9)
           for (const { data, name } of download({ ...parameters, ...state.moments })) downloaded.set(`${name} ${i}`, [data, data.slice()])
           for (const [name, shape] of Object.entries(shapes)) near(gradients[name]!, normal(`${name} ${i}`, shape), `gradient of ${name}`, 0)
