@@ -23,10 +23,6 @@ constexpr int kVectors = kSide / kLanes;
 
 struct alignas(64) Block {
   float value[kSide][kSide];
-
-  // All values, row by row.
-  float *all() { return reinterpret_cast<float *>(this); }
-  const float *all() const { return reinterpret_cast<const float *>(this); }
 };
 
 // block[row, column] ← Σ over terms of left[term, row] · right[term, column]; both are [terms, kSide], in the order of the terms.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <initializer_list>
 #include <vector>
 
 #include "block_sums.h"
@@ -23,17 +22,11 @@ constexpr int64_t kPanels = 8;
 
 constexpr float kEpsilon = 1e-8f;
 
-// What a step multiplies the matrix by, with x its Gram matrix: f(x) = a + b·x + c·x².
-constexpr float kA = 3.4445f, kB = -4.775f, kC = 2.0315f;
-
-// What two steps multiply it by, f(x)·f(x·f(x)²): a polynomial of degree 12 that takes four products instead of five. With
-// u = x/kMiddle − 1:
-// y₁ = u·u, y₂ = y₁·(y₁ + p₀u), y₃ = (y₂ + p₁y₁ + p₂u)·(y₂ + p₃y₁ + p₄u), y₄ = (y₃ + p₅y₂ + p₆y₁ + p₇u)·(y₂ + p₈y₁ + p₉u);
-// its value is c₀ + c₁u + c₂y₁ + c₃y₂ + c₄y₃ + c₅y₄. The two agree to 3e-13 on [0, 1.5], where all eigenvalues stay; of the
-// solutions that least squares found, this is the one whose terms cancel each other least (their sizes add up to 7 times the value).
-constexpr float kMiddle = 0.75f;
-constexpr float kP[] = {-1.22328876f, 3.39551336f, -0.687973503f, -0.472345282f, 1.96341053f, 2.7819767f, -0.0662804396f, -0.100973199f, -0.491607064f, 0.808365262f};
-constexpr float kTwice[] = {0.996530388f, 0.751750671f, -0.546046834f, 0.775321635f, -0.305942165f, 2.22656881f};
+// identity·I + matrix·M + product·(the product)
+struct Combination {
+  float identity, matrix, product;
+};
+constexpr Combination kAlone = {0, 0, 1}, kStep = {3.4445f, -4.775f, 2.0315f};
 
 // A matrix as it is stored, seen with its shorter side as its rows.
 struct Matrix {
@@ -88,76 +81,63 @@ class Symmetric {
 
   Blocks New() const { return Blocks(size_, size_); }
 
-  // A multiple of a matrix that is there already.
-  struct Term {
-    float factor;
-    const Blocks *matrix;
-  };
-
-  // What is made of a product: identity·I + product·(the product) + the terms. Those with a matrix come first.
-  struct Output {
-    Blocks *to;
-    float identity, product;
-    Term terms[3];
-  };
-
-  // Each output ← what it makes of leftᵀ·right, which is symmetric. A later one may overwrite a term.
-  void Product(const Blocks &left, const Blocks &right, std::initializer_list<Output> outputs) const { Compute(left, right, outputs, true, true); }
-  void Product(const Blocks &left, const Blocks &right, Blocks &out) const { Product(left, right, {{&out, 0, 1, {}}}); }
-
-  // out ← f(x)
-  void Step(const Blocks &x, Blocks &out) const { Product(x, x, {{&out, kA, kC, {{kB, &x}}}}); }
+  // out ← a combination of leftᵀ·right, which is symmetric
+  void Product(const Blocks &left, const Blocks &right, Blocks &out) const { Compute(left, right, kAlone, nullptr, true, true, out); }
+  // out ← step(x, x²)
+  void Step(const Blocks &x, Blocks &out) const { Compute(x, x, kStep, &x, true, true, out); }
 
   // out ← factor · x·xᵀ
   void Gram(const Matrix &x, float factor, Blocks &out) const {
     const int64_t depth = std::min(kDepth, x.columns);
     const Blocks packed(depth, size_);
     for (int64_t begin = 0; begin < x.columns; begin += depth) {
-      Parallel(packed.columns(), 1, [&](int64_t first, int64_t last) { x.PackRows(first, last, begin, packed); });
-      Compute(packed, packed, {{&out, 0, factor, {}}}, begin == 0, begin + depth >= x.columns);
+      Parallel(packed.columns(), 1, [&](int64_t first, int64_t last) {
+        x.PackRows(first, last, begin, packed);
+      });
+      Compute(packed, packed, {0, 0, factor}, nullptr, begin == 0, begin + depth >= x.columns, out);
     }
   }
 
+  // out ← xᵀ·x
+  void Gram(const Blocks &x, Blocks &out) const { Product(x, x, out); }
+
  private:
-  // Adds to the one output unless it is the first part of a sum; only the last part makes something of it.
-  void Compute(const Blocks &left, const Blocks &right, std::initializer_list<Output> outputs, bool first, bool last) const {
+  // Adds to `out` unless it is the first part of a sum; with the last part also the combination and what mirrors it.
+  void Compute(const Blocks &left, const Blocks &right, Combination c, const Blocks *matrix, bool first, bool last, Blocks &out) const {
     Parallel(blocks_.size(), 4, [&](int64_t begin, int64_t end) {
       Block block;
       for (int64_t index = begin; index < end; index++) {
         const auto [row, column] = blocks_[index];
         right.Product(left, row, column, block);
-        if (!first) Add(1, outputs.begin()->to->At(row, column), block);
-        if (last)
-          for (const Output &output : outputs) Store(block, output, row, column);
-        else std::copy_n(block.all(), kBlockSize, outputs.begin()->to->At(row, column));
+        Store(block, c, matrix == nullptr ? nullptr : matrix->At(row, column), row, column, first, last, out);
       }
     });
   }
 
-  static void Add(float factor, const float *from, Block &block) {
-    for (int64_t i = 0; i < kBlockSize; i++) block.all()[i] += factor * from[i];
-  }
-
-  static void Store(const Block &product, const Output &output, int64_t row, int64_t column) {
-    Block block;
-    for (int64_t i = 0; i < kBlockSize; i++) block.all()[i] = output.product * product.all()[i];
-    for (const Term &term : output.terms)
-      if (term.matrix != nullptr) Add(term.factor, term.matrix->At(row, column), block);
+  static void Store(Block &block, Combination c, const float *matrix, int64_t row, int64_t column, bool first, bool last, Blocks &out) {
+    float *value = block.value[0], *to = out.At(row, column);
+    if (!first)
+      for (int64_t i = 0; i < kBlockSize; i++) value[i] += to[i];
+    if (!last) return void(std::copy_n(value, kBlockSize, to));
+    if (matrix != nullptr)
+      for (int64_t i = 0; i < kBlockSize; i++) value[i] = c.product * value[i] + c.matrix * matrix[i];
+    else
+      for (int64_t i = 0; i < kBlockSize; i++) value[i] *= c.product;
     if (row == column) {
-      for (int i = 0; i < kSide; i++) block.value[i][i] += output.identity;
+      for (int i = 0; i < kSide; i++) block.value[i][i] += c.identity;
       for (int i = 0; i < kSide; i++)
         for (int j = 0; j < i; j++) block.value[i][j] = block.value[j][i];
     } else {
-      Turn(block, output.to->At(column, row));
+      Turn(block, out.At(column, row));
     }
-    std::copy_n(block.all(), kBlockSize, output.to->At(row, column));
+    std::copy_n(value, kBlockSize, to);
   }
 
   int64_t size_;
   std::vector<std::pair<int32_t, int32_t>> blocks_;
 };
 
-void Scale(const Blocks &x, float factor) {
+void Scale(Blocks &x, float factor) {
   Parallel(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
     for (float *value = x.Panel(0) + begin, *stop = x.Panel(0) + end; value < stop; value++) *value *= factor;
   });
@@ -169,73 +149,30 @@ void Give(const Matrix &x, int64_t row, int64_t column, const Block &block, cons
   const int64_t rows = std::min<int64_t>(kSide, x.rows - top), columns = std::min<int64_t>(kSide, x.columns - left);
   if (!x.tall) return take(top, left, rows, columns, block);
   Block turned;
-  Turn(block, turned.all());
+  Turn(block, turned.value[0]);
   take(left, top, columns, rows, turned);
 }
 
-// The iteration on the Gram matrix: steps from x on.
-class GramIteration {
- public:
-  GramIteration(const Matrix &x, float scale) : symmetric_(x.rows), gram_(symmetric_.New()), q_(symmetric_.New()), factor_(symmetric_.New()), between_(symmetric_.New()) {
-    symmetric_.Gram(x, scale * scale, gram_);
+// Q with Q·x the last iterate.
+Blocks IterateOnGram(const Matrix &x, float scale, int64_t steps) {
+  const Symmetric symmetric(x.rows);
+  Blocks power = symmetric.New(), factor = symmetric.New(), between = symmetric.New(), q = symmetric.New();
+  symmetric.Gram(x, scale * scale, power);
+  symmetric.Step(power, factor);
+  std::copy_n(factor.Panel(0), factor.size(), q.Panel(0));
+  Scale(q, scale);
+  for (int64_t step = 1; step < steps; step++) {
+    symmetric.Product(factor, power, between);
+    symmetric.Product(factor, between, power);
+    symmetric.Step(power, factor);
+    symmetric.Product(factor, q, between);
+    std::swap(q, between);
   }
-
-  // Q with Q·x the last iterate, but for the factor of the first.
-  Blocks Run(int64_t steps) {
-    const bool odd = steps % 2 == 1;
-    if (odd) {
-      symmetric_.Step(gram_, factor_);
-      Apply(steps == 1);
-    }
-    if (steps == 1) return std::move(q_);
-    Blocks u = symmetric_.New(), y1 = symmetric_.New(), y2 = symmetric_.New(), other = symmetric_.New(), spare = symmetric_.New();
-    for (int64_t left = steps - odd; left > 0; left -= 2) {
-      TwoSteps(u, y1, y2, other, spare);
-      Apply(left == 2);
-    }
-    return std::move(q_);
-  }
-
- private:
-  // q ← factor·q; and the next Gram matrix, unless this was the last step.
-  void Apply(bool last) {
-    if (first_) {
-      std::copy_n(factor_.Panel(0), factor_.size(), q_.Panel(0));
-    } else {
-      symmetric_.Product(factor_, q_, between_);
-      std::swap(q_, between_);
-    }
-    first_ = false;
-    if (last) return;
-    symmetric_.Product(factor_, gram_, between_);
-    symmetric_.Product(factor_, between_, gram_);
-  }
-
-  // factor ← f(x)·f(x·f(x)²) of the Gram matrix x. The others are overwritten.
-  void TwoSteps(Blocks &u, Blocks &y1, Blocks &y2, Blocks &other, Blocks &spare) {
-    Blocks &left = factor_, &right = between_;
-    Centre(u);
-    symmetric_.Product(u, u, {{&y1, 0, 1, {}}, {&spare, 0, 1, {{kP[0], &u}}}});
-    symmetric_.Product(y1, spare, {{&y2, 0, 1, {}}, {&left, 0, 1, {{kP[1], &y1}, {kP[2], &u}}}, {&right, 0, 1, {{kP[3], &y1}, {kP[4], &u}}}, {&other, 0, 1, {{kP[8], &y1}, {kP[9], &u}}}});
-    symmetric_.Product(left, right, {{&spare, 0, 1, {{kP[5], &y2}, {kP[6], &y1}, {kP[7], &u}}}, {&u, kTwice[0], kTwice[4], {{kTwice[1], &u}, {kTwice[2], &y1}, {kTwice[3], &y2}}}});
-    symmetric_.Product(spare, other, {{&factor_, 0, kTwice[5], {{1, &u}}}});
-  }
-
-  // u ← gram/kMiddle − 1
-  void Centre(const Blocks &u) const {
-    for (int64_t i = 0; i < u.size(); i++) u.Panel(0)[i] = gram_.Panel(0)[i] * (1 / kMiddle);
-    for (int64_t panel = 0; panel < u.columns(); panel++)
-      for (int64_t i = 0; i < kSide; i++) u.At(panel, panel)[i * kSide + i] -= 1;
-  }
-
-  const Symmetric symmetric_;
-  Blocks gram_, q_, factor_, between_;
-  bool first_ = true;
-};
+  return q;
+}
 
 void OnGram(const Matrix &x, float scale, int64_t steps, const TakeBlock &take) {
-  const Blocks q = GramIteration(x, scale).Run(steps);
-  Scale(q, scale);
+  const Blocks q = IterateOnGram(x, scale, steps);
   Parallel(Ceiling(x.columns, kSide), 1, [&](int64_t begin, int64_t end) {
     const Blocks packed(x.rows, std::min(kPanels, end - begin) * kSide);
     Block block;
@@ -260,7 +197,7 @@ void Directly(const Matrix &x, float scale, int64_t steps, const TakeBlock &take
   Scale(current, scale);
   Scale(turned, scale);
   for (int64_t step = 1; step <= steps; step++) {
-    symmetric.Product(turned, turned, power);
+    symmetric.Gram(turned, power);
     symmetric.Step(power, factor);
     Parallel(current.columns(), 1, [&](int64_t begin, int64_t end) {
       Block block;
@@ -272,7 +209,7 @@ void Directly(const Matrix &x, float scale, int64_t steps, const TakeBlock &take
               Give(x, row, column, block, take);
               continue;
             }
-            std::copy_n(block.all(), kBlockSize, next.At(row, column));
+            std::copy_n(block.value[0], kBlockSize, next.At(row, column));
             Turn(block, turned.At(column, row));
           }
     });
