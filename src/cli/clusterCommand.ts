@@ -3,7 +3,7 @@
  */
 import { Clock, Duration, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { ClusterSummary, JobProgress, JobStatus, RunnerOptions } from "../cluster/index.ts"
+import type { ClusterSummary, DatabaseEvent, JobProgress, JobStatus, RunnerOptions } from "../cluster/index.ts"
 import type * as Inference from "../run/inference/index.ts"
 import { withCollecting } from "./garbage.ts"
 import { printEvent } from "./inferWatch.ts"
@@ -17,7 +17,7 @@ const loadCluster = Effect.promise(() => import("../cluster/index.ts"))
 /** The options of a process in a pool. */
 export const clusterFlags = {
   cluster: Flag.String("cluster").pipe(Flag.withDescription("postgres://user@host:5432/database: share the work with every process that runs this command; the password may be in PGPASSWORD"), Flag.optional),
-  concurrency: Flag.Int("concurrency").pipe(Flag.withDescription("Row groups at once (--cluster)"), Flag.withDefault(1)),
+  concurrency: Flag.Int("concurrency").pipe(Flag.withDescription("Row groups at once; as many again are begun beside them where lost processes left some (--cluster)"), Flag.withDefault(1)),
   lostAfter: Flag.Finite("lost-after").pipe(Flag.withDescription("Seconds of silence after which a process is taken for lost; longer than one batch takes for a time step (--cluster)"), Flag.withDefault(5))
 }
 
@@ -63,6 +63,15 @@ const jobWatch = Effect.fnUntraced(function*(json: boolean) {
     })
 })
 
+const databaseLine = (event: DatabaseEvent): string =>
+  event.state === "away"
+    ? `${event.place}: ${event.detail}. It is waited for, up to ${duration(event.seconds)}; nothing is lost`
+    : `${event.place} answers again, after ${duration(event.seconds)}`
+
+/** Tells that the database went away, or came back. */
+const databaseWatch = (json: boolean) => (event: DatabaseEvent): Effect.Effect<void> =>
+  json ? Effect.andThen(printEvent("database", event), report(databaseLine(event))) : report(databaseLine(event))
+
 /** Tells what happens to the units of this process. */
 const unitWatch = (json: boolean): Inference.Tell => (event) => {
   if (event.type === "rows") return Effect.void
@@ -91,7 +100,11 @@ const summaryLines = (summary: ClusterSummary, output: string): ReadonlyArray<st
 export const inferHere = Effect.fnUntraced(function*(inference: Inference.Inference, choice: ClusterChoice, asJson: boolean) {
   const { inferOnCluster } = yield* loadCluster
   const { output } = inference.request
-  const summary = yield* inferOnCluster(inference, runnerOptions(choice), { tell: yield* withCollecting(unitWatch(asJson)), progress: yield* jobWatch(asJson) })
+  const summary = yield* inferOnCluster(inference, runnerOptions(choice), {
+    tell: yield* withCollecting(unitWatch(asJson)),
+    progress: yield* jobWatch(asJson),
+    database: databaseWatch(asJson)
+  })
   yield* asJson ? printEvent("summary", { ...summary, output }) : Effect.forEach(summaryLines(summary, output), print, { discard: true })
 })
 

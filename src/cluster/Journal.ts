@@ -46,7 +46,7 @@ export interface JobEntry {
  * The generation that a process takes part in: the one under way, or a new one when the last has failed, or is done but what
  * it published is gone. Run under the lock of the job's set-up.
  */
-export const joinGeneration = (job: JobEntry, isPublished: Effect.Effect<boolean>) =>
+export const joinGeneration = <E>(job: JobEntry, isPublished: Effect.Effect<boolean, E>) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const [latest] = yield* sql<{ generation: number; state: string }>`SELECT generation, state FROM job ORDER BY generation DESC LIMIT 1`
@@ -69,6 +69,8 @@ export interface Journal {
   /** Notes that this runner gives the unit back unfinished. */
   readonly release: (unit: number) => Effect.Effect<void>
   readonly counts: Effect.Effect<Counts, SqlError.SqlError>
+  /** Whether some runner began the unit. */
+  readonly wasBegun: (unit: number) => Effect.Effect<boolean>
   readonly firstFailed: Effect.Effect<FailedUnit | undefined, SqlError.SqlError>
   readonly close: (state: "done" | "failed") => Effect.Effect<void, SqlError.SqlError>
 }
@@ -94,6 +96,7 @@ export const open = (generation: number, runner: string): Effect.Effect<Journal,
     release: (unit) =>
       Effect.ignore(sql`
         UPDATE units SET state = 'waiting' WHERE generation = ${generation} AND unit = ${unit} AND runner = ${runner} AND state = 'running'`),
+    wasBegun: (unit) => untilThere(Effect.map(sql`SELECT 1 FROM units WHERE generation = ${generation} AND unit = ${unit}`, ({ length }) => length > 0)),
     counts: Effect.map(
       sql<Counts>`
         SELECT count(*) FILTER (WHERE state = 'done')::int AS done, count(*) FILTER (WHERE state = 'failed')::int AS failed,

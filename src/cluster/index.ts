@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 export { ClusterError, UnitFailedError } from "./ClusterError.ts"
+export type { DatabaseEvent } from "./databaseLoss.ts"
 export { type ClusterSummary, type ClusterWatch, inferOnCluster } from "./inferOnCluster.ts"
 export { forget, jobs, type JobStatus, type UnitInHand } from "./jobs.ts"
-export { type ClusterJob, type FailedUnit, type JobProgress, type JobSummary, runJob, type RunnerOptions } from "./runJob.ts"
+export { type ClusterJob, type FailedUnit, type JobProgress, type JobSummary, type JobWatch, runJob, type RunnerOptions } from "./runJob.ts"

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import { Clock, Effect, Queue, type Scope } from "effect"
+import { Clock, Effect, Scope } from "effect"
 import { hostname } from "node:os"
-import { type DiskError, PartManifest } from "../io/index.ts"
+import { PartManifest } from "../io/index.ts"
 import * as Inference from "../run/inference/index.ts"
 import { jobId } from "./jobId.ts"
-import { type FailedUnit, type JobProgress, runJob, type RunnerOptions } from "./runJob.ts"
+import { type FailedUnit, type JobWatch, runJob, type RunnerOptions } from "./runJob.ts"
 
 /** What all runners came to. But for `seconds` and `doneHere` every process says the same. */
 export interface ClusterSummary extends Inference.Totals {
@@ -27,20 +27,24 @@ export interface ClusterSummary extends Inference.Totals {
 }
 
 /** Told of what happens here, and of where the job stands. */
-export interface ClusterWatch {
+export interface ClusterWatch extends JobWatch {
   readonly tell: Inference.Tell
-  readonly progress: (progress: JobProgress) => Effect.Effect<void>
 }
 
 type RunUnit = (unit: Inference.Unit) => Effect.Effect<Inference.UnitReport, Inference.UnitError, Inference.TaskServices>
 
-/** As many writers as units are done at once; each does one after the other. */
-const writers = (inference: Inference.Inference, concurrency: number, tell: Inference.Tell): Effect.Effect<RunUnit, DiskError, Scope.Scope> =>
+/** A writer for each unit that is done at once; each does one after the other. */
+const writers = (inference: Inference.Inference, tell: Inference.Tell) =>
   Effect.gen(function*() {
-    const idle = yield* Queue.unbounded<RunUnit>()
+    const scope = yield* Effect.scope
     const name = `runner-${hostname().replaceAll(/[^A-Za-z0-9]/g, "-").slice(0, 60)}-${process.pid}`
-    for (let i = 0; i < concurrency; i++) yield* Queue.offer(idle, yield* inference.runner(`${name}-${i}`, tell))
-    return (unit) => Effect.acquireUseRelease(Queue.take(idle), (run) => run(unit), (run) => Queue.offer(idle, run))
+    const idle: Array<RunUnit> = []
+    let opened = 0
+    const take = Effect.suspend(() => {
+      const writer = idle.pop()
+      return writer === undefined ? Scope.provide(inference.runner(`${name}-${opened++}`, tell), scope) : Effect.succeed(writer)
+    })
+    return (unit: Inference.Unit) => Effect.acquireUseRelease(take, (run) => run(unit), (run) => Effect.sync(() => void idle.push(run)))
   })
 
 /** The report of a unit that is done already: what was found at the start, or what a lost runner got as far as to publish. */
@@ -64,7 +68,7 @@ export const inferOnCluster = Effect.fnUntraced(function*(inference: Inference.I
   const before = yield* Inference.shareOf(inference)
   const finished = new Map(before.finished.map((report) => [report.part, report]))
   const summary = yield* Effect.scoped(Effect.gen(function*() {
-    const run = yield* writers(inference, options.concurrency, watch.tell)
+    const run = yield* writers(inference, watch.tell)
     return yield* runJob({
       key,
       description: describe(inference),
@@ -76,9 +80,9 @@ export const inferOnCluster = Effect.fnUntraced(function*(inference: Inference.I
       }),
       report: PartManifest.PartRecord,
       isTransient,
-      isPublished: Effect.succeed(before.pending.length === 0),
+      isPublished: Effect.map(Inference.shareOf(inference), ({ pending }) => pending.length === 0),
       stopOnFailure: (inference.request.onError ?? "fail") === "fail"
-    }, options, watch.progress)
+    }, options, watch)
   }))
   const { doneHere, failed, reports, schema } = summary
   const passed = reports.flatMap(({ input, problem, rowGroup }) => problem === undefined ? [] : [{ input, rowGroup, error: problem }])

@@ -8,8 +8,9 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Schema } from "effect"
-import { DurableQueue, Workflow } from "effect/workflow"
+import { Cause, Effect, Layer, Schedule, Schema } from "effect"
+import { PersistedQueue } from "effect/persistence"
+import { DurableDeferred, Workflow } from "effect/workflow"
 
 /** How a unit ended: with a report, or for good without one. */
 export const Outcome = Schema.Struct({
@@ -25,22 +26,38 @@ export type Outcome = typeof Outcome.Type
 
 const UnitKey = { generation: Schema.Int, unit: Schema.Int }
 
-const keyOf = ({ generation, unit }: { readonly generation: number; readonly unit: number }): string => `${generation}/${unit}`
+/** Names the queue's entry of a unit, and its workflow. */
+export const keyOf = ({ generation, unit }: { readonly generation: number; readonly unit: number }): string => `${generation}/${unit}`
 
-/** The queue of one generation. A runner takes a unit from it, and gives its outcome back or is lost with it. */
-export const queueOf = (generation: number) =>
-  DurableQueue.make({ name: `generation-${generation}`, payload: UnitKey, idempotencyKey: keyOf, success: Outcome })
-
-/** One unit of work, from dealt to done. */
-export const Unit = Workflow.make("Unit", { payload: UnitKey, idempotencyKey: keyOf, success: Outcome })
+/** One unit of work, from dealt to done. A defect is the database's, and passes: the workflow begins again. */
+export const Unit = Workflow.make("Unit", { payload: UnitKey, idempotencyKey: keyOf, success: Outcome }).annotate(Workflow.CaptureDefects, false)
 
 /** Hands all units of a generation in, once, whichever runner it is that does it. */
 export const Job = Workflow.make("Job", {
   payload: { generation: Schema.Int, units: Schema.Int },
   idempotencyKey: ({ generation }) => String(generation)
-})
+}).annotate(Workflow.CaptureDefects, false)
 
-const unitLayer = Unit.toLayer((payload) => DurableQueue.process(queueOf(payload.generation), payload))
+const outcome = DurableDeferred.make("outcome", { success: Outcome })
+
+/** Times that a unit may be taken: the journal knows when it is enough. */
+const attempts = 1_000_000
+
+/** The queue of a generation, in the database of this runner. */
+const queueOf = (generation: number) =>
+  PersistedQueue.make({
+    name: `generation-${generation}`,
+    schema: Schema.Struct({ token: DurableDeferred.Token, ...UnitKey }),
+    maxAttempts: attempts,
+    retrySchedule: Schedule.spaced("1 second")
+  })
+
+const unitLayer = Unit.toLayer(Effect.fnUntraced(function*(payload) {
+  const queue = yield* queueOf(payload.generation)
+  const token = yield* DurableDeferred.token(outcome)
+  yield* Effect.orDie(queue.offer({ token, ...payload }, { id: keyOf(payload) }))
+  return yield* DurableDeferred.await(outcome)
+}))
 
 /** Units that are handed in at once. */
 const handedIn = 8
@@ -55,3 +72,20 @@ const jobLayer = Job.toLayer(({ generation, units }) =>
 
 /** Both workflows, ready to run here. */
 export const workflowLayer = Layer.mergeAll(unitLayer, jobLayer)
+
+/** Whatever failed but for an interruption is tried again every second. */
+const untilDone = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  effect.pipe(
+    Effect.sandbox,
+    Effect.retry({ while: (cause) => !Cause.hasInterrupts(cause), schedule: Schedule.spaced("1 second") }),
+    Effect.catch((cause) => Effect.failCause(cause))
+  )
+
+/**
+ * Waits for a unit, has `work` do it, and hands its outcome to the unit's workflow. Interrupted, it gives the unit back; lost
+ * with its process, the unit is dealt again, before all that nobody has had yet.
+ */
+export const takeUnit = <R>(generation: number, work: (unit: number) => Effect.Effect<Outcome, never, R>) =>
+  Effect.flatMap(queueOf(generation), (queue) =>
+    queue.take(({ token, unit }) =>
+      Effect.flatMap(work(unit), (value) => untilDone(DurableDeferred.succeed(outcome, { token, value })))))

@@ -4,11 +4,13 @@
  * @since 0.1.0
  */
 import { Cause, Duration, Effect, Layer, Option, References, Schedule, Schema } from "effect"
-import { DurableQueue } from "effect/workflow"
+import type { SqlClient, SqlError } from "effect/sql"
 import { fromSqlError, UnitFailedError } from "./ClusterError.ts"
 import * as Database from "./Database.ts"
+import { type DatabaseEvent, throughLosses, type Waiting } from "./databaseLoss.ts"
 import * as Journal from "./Journal.ts"
-import { Job, type Outcome, queueOf, Unit, workflowLayer } from "./rowGroups.ts"
+import { workInPlaces } from "./places.ts"
+import { Job, type Outcome, Unit, workflowLayer } from "./rowGroups.ts"
 import * as Runner from "./runner.ts"
 
 /** What is to be done. Every process must be given the same key and the same units in the same order. */
@@ -28,7 +30,7 @@ export interface ClusterJob<Report, E, R> {
   /** Whether trying again may help. */
   readonly isTransient: (error: E) => boolean
   /** Whether what a finished job has published is still there. */
-  readonly isPublished: Effect.Effect<boolean>
+  readonly isPublished: Effect.Effect<boolean, E>
   /** Whether the first unit that fails for good ends the job. */
   readonly stopOnFailure: boolean
 }
@@ -37,15 +39,23 @@ export interface ClusterJob<Report, E, R> {
 export interface RunnerOptions {
   /** `postgres://user:password@host:port/database` */
   readonly database: string
-  /** Units at once. */
+  /** Units at once; as many again may be added while units of lost runners wait. */
   readonly concurrency: number
   /** A runner that was not heard of for this long is lost. Longer than the longest step that cannot be interrupted. */
   readonly lostAfter: Duration.Duration
+  /** How long the database may be away; default a minute. */
+  readonly patience?: Duration.Duration | undefined
 }
 
 /** Where the job stands. */
 export interface JobProgress extends Journal.Counts {
   readonly total: number
+}
+
+/** Is told where the job stands, every second, and when the database goes away and comes back. */
+export interface JobWatch<R = never> {
+  readonly progress: (progress: JobProgress) => Effect.Effect<void, never, R>
+  readonly database: (event: DatabaseEvent) => Effect.Effect<void, never, R>
 }
 
 /** A unit that could not be done. */
@@ -70,8 +80,7 @@ const tries = 4
 /** Runners that may be lost with the same unit in hand before the unit is taken for the cause. */
 const mostLost = 5
 
-/** How long the database may be away. */
-const patience = Duration.seconds(60)
+const defaultPatience = Duration.seconds(60)
 
 const failure = (runner: string, detail: string): Outcome => ({ state: "failed", runner, detail })
 
@@ -81,7 +90,7 @@ const describeCause = (cause: Cause.Cause<unknown>): string => {
 }
 
 /** Does one unit and writes down how it went; never fails. */
-const answer = <Report, E, R>(job: ClusterJob<Report, E, R>, journal: Journal.Journal, runner: string) => ({ unit }: { readonly unit: number }) =>
+const answer = <Report, E, R>(job: ClusterJob<Report, E, R>, journal: Journal.Journal, runner: string) => (unit: number) =>
   Effect.gen(function*() {
     const { lost, starts } = yield* journal.begin(unit)
     const outcome: Outcome = lost >= mostLost
@@ -99,28 +108,20 @@ const answer = <Report, E, R>(job: ClusterJob<Report, E, R>, journal: Journal.Jo
 const isOver = ({ done, failed, total }: JobProgress): boolean => done + failed >= total
 
 /** Looks at the journal every second until the job is over; tells `watch`. A database that is away is waited for. */
-const untilOver = <Report, E, R, R2>(
-  job: ClusterJob<Report, E, R>,
-  journal: Journal.Journal,
-  place: string,
-  watch: (progress: JobProgress) => Effect.Effect<void, never, R2>
-) =>
+const untilOver = <Report, E, R, R2>(job: ClusterJob<Report, E, R>, journal: Journal.Journal, watch: JobWatch<R2>, waiting: Waiting<R2>) =>
   Effect.gen(function*() {
     while (true) {
-      const counts = yield* journal.counts.pipe(
-        Effect.retry(Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: patience }))),
-        Effect.mapError(fromSqlError(place))
-      )
+      const counts = yield* throughLosses(journal.counts, waiting)
       const progress = { ...counts, total: job.units.length }
-      yield* watch(progress)
-      if (job.stopOnFailure && progress.failed > 0) return yield* stopAtFailure(job, journal, place, progress.failed)
+      yield* watch.progress(progress)
+      if (job.stopOnFailure && progress.failed > 0) return yield* stopAtFailure(job, journal, progress.failed)
       if (isOver(progress)) return
       yield* Effect.sleep("1 second")
     }
   })
 
-const stopAtFailure = Effect.fnUntraced(function*<Report, E, R>(job: ClusterJob<Report, E, R>, journal: Journal.Journal, place: string, failed: number) {
-  const first = yield* Effect.mapError(Effect.tap(journal.firstFailed, journal.close("failed")), fromSqlError(place))
+const stopAtFailure = Effect.fnUntraced(function*<Report, E, R>(job: ClusterJob<Report, E, R>, journal: Journal.Journal, failed: number) {
+  const first = yield* Effect.tap(journal.firstFailed, journal.close("failed"))
   const { detail, runner, unit } = first ?? { detail: "", runner: "", unit: 0 }
   return yield* new UnitFailedError({ unit: job.units[unit]!, runner, detail, failed })
 })
@@ -145,38 +146,42 @@ const summarize = <Report, E, R>(job: ClusterJob<Report, E, R>, outcomes: Readon
     return { reports, failed, doneHere, schema } satisfies JobSummary<Report>
   })
 
+const namesDatabase = <A, E, R>(effect: Effect.Effect<A, E | SqlError.SqlError, R>, place: string) =>
+  Effect.catchTag(effect, "SqlError", (error) => Effect.fail(fromSqlError(place)(error as SqlError.SqlError)))
+
 /**
  * Works on `job` together with every process that does the same, until all units are done.
  *
- * Units are done at least once and published once: a unit whose runner is lost is dealt again within `lostAfter`.
+ * Units are done at least once and published once: a unit whose runner is lost is dealt again within `lostAfter`, and begun
+ * even where all places are taken. A database that goes away is waited for; a {@link ClusterError} when it stays away.
  */
-export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(
-  job: ClusterJob<Report, E, R>,
-  options: RunnerOptions,
-  watch: (progress: JobProgress) => Effect.Effect<void, never, R2>
-) {
+export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(job: ClusterJob<Report, E, R>, options: RunnerOptions, watch: JobWatch<R2>) {
   const database = yield* Database.parse(options.database)
+  const { place } = database
   const address = Runner.newAddress()
   const schema = `elf_${job.key}`
   const runner = `${address.host}:${address.port}`
-  const work = Effect.gen(function*() {
-    const generation = yield* Runner.withSetUp(schema, options, Journal.joinGeneration({ description: job.description, units: job.units.length }, job.isPublished)).pipe(
-      Effect.catchTag("SqlError", (error) => Effect.fail(fromSqlError(database.place)(error)))
-    )
+  const waiting: Waiting<R2> = { place, patience: options.patience ?? defaultPatience, tell: watch.database }
+  const takePart = Effect.fnUntraced(function*(generation: number) {
     const journal = yield* Journal.open(generation, runner)
-    // The scope of the worker closes before the runner leaves, so that an interruption gives back what it has in hand.
+    const orphans = yield* Effect.map(Effect.context<SqlClient.SqlClient>(), (context) => Effect.provide(Runner.countOrphans(schema, generation, options), context))
+    const work = answer(job, journal, runner)
+    // The scope of the places closes before the runner leaves, so that an interruption gives back what it has in hand.
     const cluster = Effect.scoped(Effect.gen(function*() {
-      yield* Effect.forkScoped(DurableQueue.makeWorker(queueOf(generation), answer(job, journal, runner), { concurrency: options.concurrency }))
+      yield* Effect.forkScoped(workInPlaces({ generation, places: options.concurrency, work, orphans, wasBegun: journal.wasBegun }))
       yield* Job.execute({ generation, units: job.units.length }, { discard: true })
-      yield* untilOver(job, journal, database.place, watch)
+      yield* untilOver(job, journal, watch, waiting)
       const outcomes = yield* Effect.forEach(job.units, (_, unit) => outcomeOf(generation, unit), { concurrency: 4 })
-      yield* Effect.mapError(journal.close("done"), fromSqlError(database.place))
+      yield* journal.close("done")
       return yield* summarize(job, outcomes, runner, schema)
     }))
     return yield* Effect.provide(cluster, Layer.provideMerge(workflowLayer, Runner.layer(address, schema, options)))
   })
-  return yield* work.pipe(
+  const join = Runner.withSetUp(schema, options, Journal.joinGeneration({ description: job.description, units: job.units.length }, job.isPublished))
+  return yield* Effect.flatMap(join, (generation) => throughLosses(takePart(generation), waiting)).pipe(
+    (effect) => namesDatabase(effect, place),
     Effect.provide(Database.layer(database, schema)),
-    Effect.provideService(References.MinimumLogLevel, "Error")
+    // What the engine logs is that the database went away, in its own words, again and again.
+    Effect.provideService(References.MinimumLogLevel, "None")
   )
 })

@@ -39,13 +39,29 @@ const configOf = (address: RunnerAddress.RunnerAddress, timing: Timing) =>
     entityTerminationTimeout: "1 second"
   })
 
+const queueTable = (prefix: string): string => `${prefix}_queue`
+
 const queueStore = (prefix: string, timing: Timing) =>
   PersistedQueue.layerStoreSql({
-    tableName: `${prefix}_queue`,
+    tableName: queueTable(prefix),
     pollInterval,
     lockExpiration: timing.lostAfter,
     lockRefreshInterval: livesEvery(timing)
   })
+
+/**
+ * How many units of a generation were begun and are in nobody's hand: their runner is lost, or has given them back. 0 while
+ * the database is away.
+ */
+export const countOrphans = (schema: string, generation: number, { lostAfter }: Timing): Effect.Effect<number, never, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.map(
+      sql<{ orphans: number }>`
+        SELECT count(*)::int AS orphans FROM units JOIN ${sql(queueTable(schema))} AS queue ON queue.id = concat(generation, '/', unit)
+        WHERE generation = ${generation} AND units.state IN ('running', 'waiting') AND queue.state = 'pending'
+          AND (acquired_at IS NULL OR acquired_at < now() - make_interval(secs => ${Math.ceil(Duration.toSeconds(lostAfter))}))`,
+      (rows) => rows[0]!.orphans
+    )).pipe(Effect.orElseSucceed(() => 0))
 
 /**
  * Runs `body` while no other process sets the job up, in a schema that exists, with all tables there.

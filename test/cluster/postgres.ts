@@ -87,6 +87,8 @@ export interface Postgres {
   readonly url: string
   /** Stops the server as a crash would, and starts it again after `millis`. */
   readonly restart: (millis: number) => Promise<void>
+  /** Stops the server as a crash would, for good. */
+  readonly stop: () => Promise<void>
 }
 
 const serve = async (data: string, port: number): Promise<ChildProcess> => {
@@ -122,7 +124,8 @@ export const postgres = Effect.gen(function*() {
       await stop(server!, "SIGQUIT")
       await sleep(millis)
       server = await serve(data, port)
-    }
+    },
+    stop: () => stop(server!, "SIGQUIT")
   } satisfies Postgres
 })
 

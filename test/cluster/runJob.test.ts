@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Layer, Schema } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import * as Database from "../../src/cluster/Database.ts"
-import { ClusterError, type ClusterJob, forget, jobs, runJob, UnitFailedError } from "../../src/cluster/index.ts"
+import { ClusterError, type ClusterJob, type DatabaseEvent, forget, jobs, type JobWatch, runJob, UnitFailedError } from "../../src/cluster/index.ts"
 import * as Journal from "../../src/cluster/Journal.ts"
 import { withSetUp } from "../../src/cluster/runner.ts"
 import { postgres, requirePostgres } from "./postgres.ts"
@@ -24,7 +25,8 @@ const job = <E = never>(key: string, change: Partial<TestJob<E>> = {}): TestJob<
 })
 
 const lostAfter = Duration.seconds(5)
-const take = <E>(database: string, of: TestJob<E>) => runJob(of, { database, concurrency: 1, lostAfter }, () => Effect.void)
+const silent: JobWatch = { progress: () => Effect.void, database: () => Effect.void }
+const take = <E>(database: string, of: TestJob<E>) => runJob(of, { database, concurrency: 1, lostAfter }, silent)
 
 const failureOf = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.exit(effect), (exit) => Exit.isFailure(exit) ? Cause.squash(exit.cause) : assert.fail("it succeeded"))
@@ -111,5 +113,65 @@ describe.runIf(requirePostgres())("a job", () => {
       yield* forget(url, "elf_shared")
       assert.strictEqual((yield* jobs(url)).length, 4)
       assert.include(String(yield* failureOf(forget(url, "public"))), "no such job")
+    })), 90_000)
+
+  it.live("begins what lost runners leave behind beside its own units, and nothing else", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { url } = yield* postgres
+      const place = Database.layer(yield* Database.parse(url), "elf_busy")
+      const onDatabase = <A, E>(run: Effect.Effect<A, E, SqlClient.SqlClient>) => Effect.provide(run, Layer.fresh(place))
+      const [began, mayEnd] = [yield* Queue.unbounded<number>(), yield* Deferred.make<void>()]
+      const busy = job("busy", { run: (unit) => Queue.offer(began, unit).pipe(Effect.andThen(Deferred.await(mayEnd)), Effect.as({ unit })) })
+      const runner = yield* Effect.forkScoped(runJob(busy, { database: url, concurrency: 1, lostAfter: Duration.seconds(2) }, silent))
+      const own = yield* Queue.take(began)
+
+      // A runner that nobody heard of again had one of the other units in hand.
+      const left = own === 3 ? 2 : 3
+      yield* onDatabase(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.repeat(
+          sql`UPDATE elf_busy_queue SET attempts = 1, acquired_at = now(), acquired_by = gen_random_uuid() WHERE id = ${`1/${left}`} RETURNING id`,
+          { until: ({ length }) => length === 1, schedule: Schedule.spaced("100 millis") }
+        )
+        yield* (yield* Journal.open(1, "lost")).begin(left)
+      }))
+      assert.strictEqual(yield* Queue.take(began), left)
+
+      // Another one was interrupted and gave its unit back.
+      const released = [0, 1, 2, 3].find((unit) => unit !== own && unit !== left)!
+      yield* onDatabase(Effect.gen(function*() {
+        const journal = yield* Journal.open(1, "interrupted")
+        yield* journal.begin(released)
+        assert.strictEqual(yield* Queue.size(began), 0)
+        yield* Effect.sleep("2 seconds")
+      }))
+      assert.strictEqual(yield* Queue.size(began), 0, "one unit more than twice its places")
+      yield* Deferred.succeed(mayEnd, undefined)
+      assert.strictEqual((yield* Fiber.join(runner)).reports.length, 4)
+    })), 60_000)
+
+  it.live("lives through a database that crashes and comes back, and ends in one sentence when it stays away", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { restart, stop, url } = yield* postgres
+      const told: Array<DatabaseEvent["state"]> = []
+      const began: Array<number> = []
+      const units = Array.from({ length: 12 }, (_, i) => `unit ${i}`)
+      const lasting = job("lasting", { units, run: (unit) => Effect.sync(() => began.push(unit)).pipe(Effect.andThen(Effect.sleep("400 millis")), Effect.as({ unit })) })
+      const watch: JobWatch = { progress: () => Effect.void, database: ({ state }) => Effect.sync(() => void told.push(state)) }
+      const runner = yield* Effect.forkScoped(runJob(lasting, { database: url, concurrency: 1, lostAfter }, watch))
+      yield* Effect.repeat(Effect.sleep("50 millis"), { until: () => began.length > 1 })
+      yield* Effect.promise(() => restart(1500))
+      assert.deepStrictEqual((yield* Fiber.join(runner)).reports.map(({ unit }) => unit), units.map((_, i) => i))
+      assert.includeMembers(told, ["away", "back"])
+
+      const endless = job("endless", { run: () => Effect.andThen(Effect.sync(() => began.push(0)), Effect.never) })
+      began.length = 0
+      const other = yield* Effect.forkScoped(Effect.exit(runJob(endless, { database: url, concurrency: 1, lostAfter, patience: Duration.seconds(2) }, watch)))
+      yield* Effect.repeat(Effect.sleep("50 millis"), { until: () => began.length > 0 })
+      yield* Effect.promise(stop)
+      const exit = yield* Fiber.join(other)
+      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      assert.instanceOf(error, ClusterError)
+      assert.strictEqual(error.reason, "connection")
     })), 90_000)
 })

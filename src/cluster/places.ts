@@ -1,0 +1,60 @@
+/**
+ * The places in which a runner does units: as many as were asked for, and as many again for what lost runners leave behind.
+ *
+ * **Details** A unit may take minutes. If a lost runner's unit had to wait for one of them to end, it would not move on within
+ * seconds. So while all places are taken, units that nobody has any more are begun beside them, and share the processor.
+ *
+ * @since 0.1.0
+ */
+import { Effect, Fiber } from "effect"
+import { type Outcome, takeUnit } from "./rowGroups.ts"
+
+/** What the places of a runner need to know. */
+export interface PlacesOptions<R> {
+  readonly generation: number
+  /** Places for any unit; as many may be added for units that were begun before. */
+  readonly places: number
+  /** Does a unit. */
+  readonly work: (unit: number) => Effect.Effect<Outcome, never, R>
+  /** How many units were begun and are in nobody's hand. */
+  readonly orphans: Effect.Effect<number>
+  readonly wasBegun: (unit: number) => Effect.Effect<boolean>
+}
+
+/** Between two looks at what lost runners left behind. Free places, here or elsewhere, take it before the second look. */
+const lookEvery = "600 millis"
+
+const pauseAfterFailure = "500 millis"
+
+/** Takes units and does them, until it is interrupted. */
+export const workInPlaces = <R>({ generation, orphans, places, wasBegun, work }: PlacesOptions<R>) =>
+  Effect.gen(function*() {
+    let [busy, added] = [0, 0]
+    const place = takeUnit(generation, (unit) =>
+      Effect.suspend(() => {
+        busy++
+        return Effect.ensuring(work(unit), Effect.sync(() => void busy--))
+      })).pipe(Effect.catchCause(() => Effect.sleep(pauseAfterFailure)), Effect.forever)
+
+    // What it takes is the oldest unit; if another runner was quicker that is a fresh one, which goes back.
+    const addedPlace = takeUnit(generation, (unit) => Effect.flatMap(wasBegun(unit), (begun) => begun ? work(unit) : Effect.interrupt)).pipe(
+      Effect.exit,
+      Effect.ensuring(Effect.sync(() => void added--))
+    )
+
+    const addPlaces = Effect.gen(function*() {
+      let before = 0
+      while (true) {
+        yield* Effect.sleep(lookEvery)
+        const found = busy < places ? 0 : yield* orphans
+        const wanted = Math.min(before, found, places - added)
+        added += wanted
+        for (let i = 0; i < wanted; i++) yield* Effect.forkScoped(addedPlace)
+        before = wanted > 0 ? 0 : found
+      }
+    })
+
+    const fibers = [yield* Effect.forkScoped(addPlaces)]
+    for (let i = 0; i < places; i++) fibers.push(yield* Effect.forkScoped(place))
+    return yield* Fiber.joinAll(fibers)
+  })
