@@ -7,6 +7,8 @@
  * @since 0.1.0
  */
 import { Effect, Fiber } from "effect"
+import type { SqlError } from "effect/sql"
+import { isPassing } from "./databaseLoss.ts"
 import { type Outcome, takeUnit } from "./rowGroups.ts"
 
 /** What the places of a runner need to know. */
@@ -17,7 +19,7 @@ export interface PlacesOptions<R> {
   /** Does a unit. */
   readonly work: (unit: number) => Effect.Effect<Outcome, never, R>
   /** How many units were begun and are in nobody's hand. */
-  readonly orphans: Effect.Effect<number>
+  readonly orphans: Effect.Effect<number, SqlError.SqlError>
   readonly wasBegun: (unit: number) => Effect.Effect<boolean>
 }
 
@@ -26,7 +28,7 @@ const lookEvery = "600 millis"
 
 const pauseAfterFailure = "500 millis"
 
-/** Takes units and does them, until it is interrupted. */
+/** Takes units and does them, until it is interrupted or what it asks of the database is refused. */
 export const workInPlaces = <R>({ generation, orphans, places, wasBegun, work }: PlacesOptions<R>) =>
   Effect.gen(function*() {
     let [busy, added] = [0, 0]
@@ -46,7 +48,7 @@ export const workInPlaces = <R>({ generation, orphans, places, wasBegun, work }:
       let before = 0
       while (true) {
         yield* Effect.sleep(lookEvery)
-        const found = busy < places ? 0 : yield* orphans
+        const found = busy < places ? 0 : yield* Effect.catchIf(orphans, isPassing, () => Effect.succeed(0))
         const wanted = Math.min(before, found, places - added)
         added += wanted
         for (let i = 0; i < wanted; i++) yield* Effect.forkScoped(addedPlace)
@@ -56,5 +58,6 @@ export const workInPlaces = <R>({ generation, orphans, places, wasBegun, work }:
 
     const fibers = [yield* Effect.forkScoped(addPlaces)]
     for (let i = 0; i < places; i++) fibers.push(yield* Effect.forkScoped(place))
-    return yield* Fiber.joinAll(fibers)
+    yield* Fiber.joinAll(fibers)
+    return yield* Effect.never
   })

@@ -166,15 +166,15 @@ export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(job: Cluster
     const journal = yield* Journal.open(generation, runner)
     const orphans = yield* Effect.map(Effect.context<SqlClient.SqlClient>(), (context) => Effect.provide(Runner.countOrphans(schema, generation, options), context))
     const work = answer(job, journal, runner)
-    // The scope of the places closes before the runner leaves, so that an interruption gives back what it has in hand.
-    const cluster = Effect.scoped(Effect.gen(function*() {
-      yield* Effect.forkScoped(workInPlaces({ generation, places: options.concurrency, work, orphans, wasBegun: journal.wasBegun }))
-      yield* Job.execute({ generation, units: job.units.length }, { discard: true })
+    const places = workInPlaces({ generation, places: options.concurrency, work, orphans, wasBegun: journal.wasBegun })
+    const untilSummary = Effect.gen(function*() {
       yield* untilOver(job, journal, watch, waiting)
       const outcomes = yield* Effect.forEach(job.units, (_, unit) => outcomeOf(generation, unit), { concurrency: 4 })
       yield* journal.close("done")
       return yield* summarize(job, outcomes, runner, schema)
-    }))
+    })
+    // The scope of the places closes before the runner leaves, so that an interruption gives back what it has in hand.
+    const cluster = Effect.scoped(Effect.andThen(Job.execute({ generation, units: job.units.length }, { discard: true }), Effect.raceFirst(untilSummary, places)))
     return yield* Effect.provide(cluster, Layer.provideMerge(workflowLayer, Runner.layer(address, schema, options)))
   })
   const join = Runner.withSetUp(schema, options, Journal.joinGeneration({ description: job.description, units: job.units.length }, job.isPublished))

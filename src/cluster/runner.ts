@@ -7,7 +7,7 @@ import { NodeCrypto } from "@effect/platform-node"
 import { Duration, Effect, Layer, Option } from "effect"
 import { ClusterWorkflowEngine, RunnerAddress, RunnerHealth, Runners, Sharding, ShardingConfig, SqlMessageStorage, SqlRunnerStorage } from "effect/cluster"
 import { PersistedQueue } from "effect/persistence"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
 import { randomInt } from "node:crypto"
 import { hostname } from "node:os"
 import { createTables } from "./Journal.ts"
@@ -50,18 +50,17 @@ const queueStore = (prefix: string, timing: Timing) =>
   })
 
 /**
- * How many units of a generation were begun and are in nobody's hand: their runner is lost, or has given them back. 0 while
- * the database is away.
+ * How many units of a generation were begun and are in nobody's hand: their runner is lost, or has given them back.
  */
-export const countOrphans = (schema: string, generation: number, { lostAfter }: Timing): Effect.Effect<number, never, SqlClient.SqlClient> =>
+export const countOrphans = (schema: string, generation: number, { lostAfter }: Timing): Effect.Effect<number, SqlError.SqlError, SqlClient.SqlClient> =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Effect.map(
       sql<{ orphans: number }>`
-        SELECT count(*)::int AS orphans FROM units JOIN ${sql(queueTable(schema))} AS queue ON queue.id = concat(generation, '/', unit)
-        WHERE generation = ${generation} AND units.state IN ('running', 'waiting') AND queue.state = 'pending'
+        SELECT count(*)::int AS orphans FROM units JOIN ${sql(queueTable(schema))} AS queue ON queue.id = units.generation || '/' || units.unit
+        WHERE units.generation = ${generation} AND units.state IN ('running', 'waiting') AND queue.state = 'pending'
           AND (acquired_at IS NULL OR acquired_at < now() - make_interval(secs => ${Math.ceil(Duration.toSeconds(lostAfter))}))`,
       (rows) => rows[0]!.orphans
-    )).pipe(Effect.orElseSucceed(() => 0))
+    ))
 
 /**
  * Runs `body` while no other process sets the job up, in a schema that exists, with all tables there.
