@@ -84,6 +84,7 @@ export const inferOnCluster = Effect.fnUntraced(function*(inference: Inference.I
       stopOnFailure: (inference.request.onError ?? "fail") === "fail"
     }, options, watch)
   }))
+  yield* Inference.sweep(inference.request.output, inference.units)
   const { doneHere, failed, reports, schema } = summary
   const passed = reports.flatMap(({ input, problem, rowGroup }) => problem === undefined ? [] : [{ input, rowGroup, error: problem }])
   return {

@@ -8,13 +8,14 @@
  */
 import { Effect, Exit } from "effect"
 import { basename, dirname, join } from "node:path"
-import { discard, isTemporaryName, publish, temporaryName, writeAtomically, writeSynced } from "./atomicFile.ts"
+import { discard, publish, writeAtomically, writeSynced } from "./atomicFile.ts"
 import { CheckpointError, fromDiskError, fromSafetensorsError } from "./CheckpointError.ts"
 import { latestName, list, type StepFolder, stepName } from "./checkpointFolders.ts"
 import { checkRetention, outdated, type Retention } from "./checkpointRetention.ts"
 import { isSectionName, manifestName, render, sectionFile } from "./checkpointManifest.ts"
 import { attempt } from "./Disk.ts"
 import * as Safetensors from "./Safetensors.ts"
+import { isTemporaryName, temporaryName } from "./temporaryName.ts"
 
 /** What a checkpoint holds. */
 export interface Contents<E = never> {

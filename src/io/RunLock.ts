@@ -164,7 +164,7 @@ const removeLeftovers = (folder: string, seconds: number): Effect.Effect<void> =
   }))
 
 const acquire = Effect.fnUntraced(function*(folder: string, staleAfter: number) {
-  const here = yield* thisProcess
+  const here = thisProcess()
   const token = randomUUID()
   const candidate = join(folder, `${candidatePrefix}${token}`)
   const text = JSON.stringify({ ...here, since: Date.now(), token })

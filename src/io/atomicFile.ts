@@ -7,18 +7,9 @@
  * @since 0.1.0
  */
 import { Effect, Exit } from "effect"
-import { randomBytes } from "node:crypto"
-import { basename, dirname, join } from "node:path"
+import { dirname } from "node:path"
 import { attempt, type DiskError, type DiskFile } from "./Disk.ts"
-
-const temporarySuffix = ".partial"
-
-/** A fresh temporary name next to `path`: hidden, unique, and ending in `.partial`. */
-export const temporaryName = (path: string): string =>
-  join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString("hex")}${temporarySuffix}`)
-
-/** Whether a file or folder name is a leftover of an interrupted write. */
-export const isTemporaryName = (name: string): boolean => name.startsWith(".") && name.endsWith(temporarySuffix)
+import { temporaryName } from "./temporaryName.ts"
 
 /** Renames a synced temporary file or folder over its target and makes the rename durable. */
 export const publish = (temporary: string, target: string): Effect.Effect<void, DiskError> =>

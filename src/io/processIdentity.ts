@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import { Effect } from "effect"
-import { readFile, readlink } from "node:fs/promises"
+import { readFileSync, readlinkSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { hostname } from "node:os"
 
 /** A process among all there ever are: its number alone comes back after a restart. */
@@ -17,19 +18,32 @@ export interface ProcessIdentity {
   readonly namespace: string | null
 }
 
-const orNull = <A>(run: () => Promise<A>): Effect.Effect<A | null> => Effect.promise(() => run().catch(() => null))
+const orNull = <A>(read: () => A): A | null => {
+  try {
+    return read()
+  } catch {
+    return null
+  }
+}
+
+const statPath = (pid: number): string => `/proc/${pid}/stat`
 
 // The second field is the program's name in parentheses, which may hold spaces; the start is the 22nd.
-const startOf = (pid: number): Effect.Effect<string | null> =>
-  orNull(async () => {
-    const text = await readFile(`/proc/${pid}/stat`, "utf8")
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? null
-  })
+const startIn = (stat: string): string | null => stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null
+
+const startOf = (pid: number): Effect.Effect<string | null> => Effect.promise(() => readFile(statPath(pid), "utf8").then(startIn, () => null))
+
+const identify = (): ProcessIdentity => ({
+  pid: process.pid,
+  host: hostname(),
+  started: orNull(() => startIn(readFileSync(statPath(process.pid), "utf8"))),
+  namespace: orNull(() => readlinkSync("/proc/self/ns/pid"))
+})
+
+let known: ProcessIdentity | undefined
 
 /** The identity of the present process. */
-export const thisProcess: Effect.Effect<ProcessIdentity> = Effect.gen(function*() {
-  return { pid: process.pid, host: hostname(), started: yield* startOf(process.pid), namespace: yield* orNull(() => readlink("/proc/self/ns/pid")) }
-})
+export const thisProcess = (): ProcessIdentity => (known ??= identify())
 
 const exists = (pid: number): boolean => {
   try {

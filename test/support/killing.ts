@@ -35,11 +35,11 @@ export const inferKilled = (parameters: ReadonlyArray<string>, afterMilliseconds
     })
   })
 
-/** Every parquet part below a folder, by its path, as a sha256; unfinished ones count too, they must not be there. */
+/** Every file of an output folder but its books, by its path, as a sha256; unfinished ones count too, they must not be there. */
 export const partsOf = (folder: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
     readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .filter((path) => !path.startsWith("_inference") && !path.endsWith(".partial") && statSync(join(folder, path)).isFile())
+      .filter((path) => !path.startsWith("_inference") && statSync(join(folder, path)).isFile())
       .sort()
       .map((path) => [path, createHash("sha256").update(readFileSync(join(folder, path))).digest("hex")])
   )

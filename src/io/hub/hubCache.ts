@@ -13,8 +13,8 @@ import { Effect } from "effect"
 import { existsSync } from "node:fs"
 import { mkdir, open, readFile, rename, rm, symlink, writeFile } from "node:fs/promises"
 import { dirname, join, relative } from "node:path"
-import { temporaryName } from "../atomicFile.ts"
 import { attempt, type DiskError } from "../Disk.ts"
+import { temporaryName } from "../temporaryName.ts"
 
 /** Folder of one repository. */
 export const repositoryFolder = (cache: string, repository: string): string => join(cache, `models--${repository.replaceAll("/", "--")}`)

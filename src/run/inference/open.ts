@@ -22,6 +22,7 @@ import { mostRows, type Plan, type Unit, unitsOfFiles, unitsOfRows } from "./pla
 import { bookFolder, readPlan, requireSame, writePlan } from "./planFile.ts"
 import { quarantineName, writeQuarantine } from "./quarantine.ts"
 import type { InferenceRequest, Shard } from "./request.ts"
+import { sweep } from "./sweep.ts"
 import { type TaskServices, type Work, workOf } from "./tasks.ts"
 import { carriedColumns, runUnit, type UnitContext, usedColumns } from "./unit.ts"
 
@@ -127,6 +128,8 @@ export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInfe
     const configuration = yield* configurationOf(request, run, choice)
     const plan: Plan = { configuration, configurationHash: configurationHash(configuration), files: inputs.files, unreadable: inputs.unreadable }
     yield* settle(request, plan)
+    const units = request.task === "generate" ? unitsOfRows(request.rows!) : unitsOfFiles(plan.files)
+    yield* sweep(request.output, units)
     const metadata = {
       "elf-streams.version": configuration.version,
       "elf-streams.task": request.task,
@@ -140,7 +143,7 @@ export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInfe
       layer,
       addresses: inputs.addresses,
       usedColumns: (unit) => usedColumns(context, unit),
-      units: request.task === "generate" ? unitsOfRows(request.rows!) : unitsOfFiles(plan.files),
+      units,
       done: Effect.map(PartManifest.read(bookFolder(request.output)), (records) =>
         new Map([...records].filter(([, { problem }]) => problem === undefined))),
       runner: (name, tell = () => Effect.void) =>

@@ -13,6 +13,7 @@ import { InferenceError } from "./InferenceError.ts"
 import { type Inference, unitsOfShard } from "./open.ts"
 import type { Unit } from "./plan.ts"
 import type { Shard } from "./request.ts"
+import { sweep } from "./sweep.ts"
 import { addressOf, digestOf } from "./unit.ts"
 
 /** What a share of the work is, before it begins. */
@@ -124,6 +125,7 @@ export const runShard = Effect.fnUntraced(function*(inference: Inference, share:
     const run = yield* inference.runner(shardWriter(shard), tell)
     return yield* Effect.forEach(share.pending, run)
   }))
+  yield* sweep(inference.request.output, inference.units)
   const done = yield* inference.done
   const passed = reports.filter(({ problem }) => problem !== undefined)
   return {
