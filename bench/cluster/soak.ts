@@ -9,7 +9,7 @@
  */
 import { Effect } from "effect"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { constants, setPriority, tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { keyed } from "../../src/flow/Random.ts"
@@ -59,8 +59,9 @@ const soak = Effect.gen(function*() {
     "infer", "--checkpoint", checkpoint, "--input", join(folder, "prompts.parquet"), "--column", "prompt", "--output", join(folder, output), "--steps", values.steps, ...more
   ]
   const began = Date.now()
-  // Beside the pool, whose pace is no matter here.
+  // Beside the pool, with what that leaves of the processor.
   const alone = yield* Effect.acquireRelease(Effect.sync(() => startRunner(infer("alone"))), ({ child }) => Effect.sync(() => void child.kill("SIGKILL")))
+  setPriority(alone.child.pid!, constants.priority.PRIORITY_LOW)
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() => startPool(3, () => startRunner(infer("shared", "--cluster", url, "--concurrency", values.concurrency)), (part) => manifestLines(join(folder, "shared")).includes(part))),
     ({ stopAll }) => Effect.sync(stopAll)

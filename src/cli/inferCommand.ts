@@ -101,11 +101,17 @@ export const inferCommand = Command.make("infer", flags, Effect.fnUntraced(funct
   Command.provide(Backend.layer)
 )
 
-const statusLines = ({ files, open, passedOver, rows, tokens, total, writers, ...status }: Inference.Status): ReadonlyArray<string> => [
+const unitsLine = ({ files, open, passedOver, total }: Inference.Status): string => {
+  const rowGroups = passedOver.filter(({ rowGroup }) => rowGroup !== undefined).length
+  const whole = passedOver.length - rowGroups
+  return `${files} input files${whole > 0 ? ` (${whole} passed over)` : ""}, ${total} row groups: ${total - open.length - rowGroups} done, ${open.length} open, ${rowGroups} passed over`
+}
+
+const statusLines = (status: Inference.Status): ReadonlyArray<string> => [
   `${status.task} with ${status.model}`,
-  `${files} input files, ${total} row groups: ${total - open.length} done, ${open.length} open, ${passedOver.length} passed over`,
-  `${readable(rows)} rows, ${readable(status.failedRows)} without a result; ${readable(tokens)} tokens, padding ${(100 * status.padding).toFixed(1)} %, ${readable(status.bytes)} bytes`,
-  ...writers.map(({ name, seconds, units }) => `${name}: ${units} row groups in ${duration(seconds)}`),
+  unitsLine(status),
+  `${readable(status.rows)} rows, ${readable(status.failedRows)} without a result; ${readable(status.tokens)} tokens, padding ${(100 * status.padding).toFixed(1)} %, ${readable(status.bytes)} bytes`,
+  ...status.writers.map(({ name, seconds, units }) => `${name}: ${units} row groups in ${duration(seconds)}`),
   ...status.damaged.map((part) => `${part} is not what the manifest says: it will be made again`)
 ]
 

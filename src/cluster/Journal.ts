@@ -34,6 +34,7 @@ export const createTables = Effect.gen(function*() {
   yield* sql`CREATE TABLE IF NOT EXISTS units (
     generation INT, unit INT, state TEXT NOT NULL, runner TEXT NOT NULL, starts INT NOT NULL, lost INT NOT NULL,
     started_at TIMESTAMPTZ NOT NULL, ended_at TIMESTAMPTZ, detail TEXT, PRIMARY KEY (generation, unit))`
+  yield* sql`CREATE INDEX IF NOT EXISTS units_begun ON units (generation, unit) WHERE state IN ('running', 'waiting')`
 })
 
 /** What a job is called and how large it is. */

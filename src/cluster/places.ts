@@ -24,7 +24,7 @@ export interface PlacesOptions<R> {
 }
 
 /** Between two looks at what lost runners left behind. Free places, here or elsewhere, take it before the second look. */
-const lookEvery = "600 millis"
+const lookEvery = "400 millis"
 
 const pauseAfterFailure = "500 millis"
 

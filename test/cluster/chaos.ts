@@ -8,7 +8,10 @@ export type Blow = "SIGKILL" | "SIGINT" | "SIGSTOP"
 export interface Struck {
   readonly blow: Blow
   readonly part: string
-  /** When another runner began the same unit, milliseconds after the blow; undefined where its part was in place just before. */
+  /**
+   * When another runner began the same unit, milliseconds after the blow; undefined where its part was in place just before,
+   * or where another runner had it in hand already, since the one that was struck had been frozen.
+   */
   readonly takenOverAfter: number | undefined
   /** Whether this process itself stood still meanwhile, so that the time says nothing. */
   readonly stalled: boolean
@@ -66,7 +69,7 @@ export const startPool = (size: number, start: () => RunnerProcess, isPublished:
       if (blow !== "SIGSTOP") runners.push(start())
       await (blow === "SIGKILL" ? runner.ended : sleep(blowTakes))
       // A unit that was published in the moment of the blow is not begun again, only looked at.
-      if (isPublished(part)) {
+      if (isPublished(part) || alive().some((other) => other !== runner && other.allInHand().includes(part))) {
         if (blow === "SIGSTOP") runner.child.kill("SIGCONT")
         return { blow, part, takenOverAfter: undefined, stalled: false }
       }

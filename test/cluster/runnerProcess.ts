@@ -16,7 +16,9 @@ export interface RunnerEvent {
 export interface RunnerProcess {
   readonly child: ChildProcess
   readonly events: ReadonlyArray<RunnerEvent>
-  /** The part of a unit in hand. */
+  /** The parts of the units in hand, in the order in which they were begun. */
+  readonly allInHand: () => ReadonlyArray<string>
+  /** The part of the unit that was begun last, if it is in hand. */
   readonly inHand: () => string | undefined
   /** The last line of standard output as JSON. */
   readonly summary: () => Record<string, unknown>
@@ -33,13 +35,15 @@ export const startRunner = (arguments_: ReadonlyArray<string>): RunnerProcess =>
   let stderr = ""
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
   createInterface(child.stdout).on("line", (line) => events.push({ at: Date.now(), ...(JSON.parse(line) as { readonly event: string }) }))
+  const allInHand = () => {
+    const finished = new Set(events.flatMap(({ event, part }) => event === "unitFinished" ? [part] : []))
+    return events.flatMap(({ event, part }) => event === "unitStarted" && !finished.has(part) ? [part!] : [])
+  }
   return {
     child,
     events,
-    inHand: () => {
-      const finished = new Set(events.flatMap(({ event, part }) => event === "unitFinished" ? [part] : []))
-      return events.findLast(({ event, part }) => event === "unitStarted" && !finished.has(part))?.part
-    },
+    allInHand,
+    inHand: () => allInHand().at(-1),
     summary: () => events.at(-1) as unknown as Record<string, unknown>,
     stderr: () => stderr,
     isAlive: () => child.exitCode === null && child.signalCode === null,
