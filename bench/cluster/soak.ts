@@ -1,15 +1,15 @@
 /**
  * `elf infer --cluster` under attack: three processes on a real PostgreSQL, of which one after another is struck at a random
  * moment (three of four blows are SIGKILL), the database crashing in between; then the parts are compared with those of a
- * single process, which nobody disturbs.
+ * single process that nobody disturbs.
  *
- *     npm run bench:cluster [-- --blows 26 --concurrency 1 --row-groups 400 --steps 300]
+ *     npm run bench:cluster [-- --blows 26 --concurrency 1 --row-groups 500 --steps 300]
  *
- * Long row groups, so that all places are taken when a process is lost: --blows 8 --concurrency 2 --row-groups 36 --steps 4000.
+ * Long row groups, so that all places are taken when a process is lost: --blows 8 --concurrency 2 --row-groups 36 --steps 3000.
  */
 import { Effect } from "effect"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { constants, setPriority, tmpdir } from "node:os"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { keyed } from "../../src/flow/Random.ts"
@@ -20,7 +20,7 @@ import { partsOf } from "../../test/support/killing.ts"
 import { writePrompts, writeTinyCheckpoint } from "../../test/support/tinyCheckpoint.ts"
 
 const { values } = parseArgs({
-  options: { blows: { type: "string", default: "26" }, concurrency: { type: "string", default: "1" }, "row-groups": { type: "string", default: "400" }, steps: { type: "string", default: "300" } }
+  options: { blows: { type: "string", default: "26" }, concurrency: { type: "string", default: "1" }, "row-groups": { type: "string", default: "500" }, steps: { type: "string", default: "300" } }
 })
 const [blows, rowGroups] = [Number(values.blows), Number(values["row-groups"])]
 const rowsPerGroup = 8
@@ -59,9 +59,6 @@ const soak = Effect.gen(function*() {
     "infer", "--checkpoint", checkpoint, "--input", join(folder, "prompts.parquet"), "--column", "prompt", "--output", join(folder, output), "--steps", values.steps, ...more
   ]
   const began = Date.now()
-  // Beside the pool, with what that leaves of the processor.
-  const alone = yield* Effect.acquireRelease(Effect.sync(() => startRunner(infer("alone"))), ({ child }) => Effect.sync(() => void child.kill("SIGKILL")))
-  setPriority(alone.child.pid!, constants.priority.PRIORITY_LOW)
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() => startPool(3, () => startRunner(infer("shared", "--cluster", url, "--concurrency", values.concurrency)), (part) => manifestLines(join(folder, "shared")).includes(part))),
     ({ stopAll }) => Effect.sync(stopAll)
@@ -82,6 +79,7 @@ const soak = Effect.gen(function*() {
   const strange = pool.runners.filter((_, i) => ![0, 130, "SIGKILL"].includes(ended[i]!))
   for (const runner of strange) say(`a runner failed: ${runner.stderr().slice(-500)}`)
   report(struck)
+  const alone = yield* Effect.acquireRelease(Effect.sync(() => startRunner(infer("alone"))), ({ child }) => Effect.sync(() => void child.kill("SIGKILL")))
   if ((yield* Effect.promise(() => alone.ended)) !== 0) throw new Error(alone.stderr())
   const [expected, found] = [partsOf(join(folder, "alone")), partsOf(join(folder, "shared"))]
   const different = Object.keys({ ...expected, ...found }).filter((part) => expected[part] !== found[part])

@@ -125,15 +125,17 @@ describe.runIf(requirePostgres())("a job", () => {
       const runner = yield* Effect.forkScoped(runJob(busy, { database: url, concurrency: 1, lostAfter: Duration.seconds(2) }, silent))
       const own = yield* Queue.take(began)
 
-      // A runner that nobody heard of again had one of the other units in hand.
-      const left = own === 3 ? 2 : 3
-      yield* onDatabase(Effect.gen(function*() {
+      // A runner that nobody heard of again had the oldest of the other units in hand.
+      const left = yield* onDatabase(Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
-        yield* Effect.repeat(
-          sql`UPDATE elf_busy_queue SET attempts = 1, acquired_at = now(), acquired_by = gen_random_uuid() WHERE id = ${`1/${left}`} RETURNING id`,
-          { until: ({ length }) => length === 1, schedule: Schedule.spaced("100 millis") }
-        )
-        yield* (yield* Journal.open(1, "lost")).begin(left)
+        const all = sql<{ count: number }>`SELECT count(*)::int AS count FROM elf_busy_queue`
+        yield* Effect.repeat(all, { until: ([row]) => row!.count === 4, schedule: Schedule.spaced("100 millis") })
+        const [oldest] = yield* sql<{ id: string }>`
+          UPDATE elf_busy_queue SET attempts = 1, acquired_at = now(), acquired_by = gen_random_uuid()
+          WHERE sequence = (SELECT sequence FROM elf_busy_queue WHERE attempts = 0 ORDER BY visible_at, sequence LIMIT 1) RETURNING id`
+        const unit = Number(oldest!.id.replace("1/", ""))
+        yield* (yield* Journal.open(1, "lost")).begin(unit)
+        return unit
       }))
       assert.strictEqual(yield* Queue.take(began), left)
 
