@@ -157,7 +157,7 @@ describe.runIf(requirePostgres())("a job", () => {
       const { restart, stop, url } = yield* postgres
       const told: Array<DatabaseEvent["state"]> = []
       const began: Array<number> = []
-      const units = Array.from({ length: 12 }, (_, i) => `unit ${i}`)
+      const units = Array.from({ length: 6 }, (_, i) => `unit ${i}`)
       const lasting = job("lasting", { units, run: (unit) => Effect.sync(() => began.push(unit)).pipe(Effect.andThen(Effect.sleep("400 millis")), Effect.as({ unit })) })
       const watch: JobWatch = { progress: () => Effect.void, database: ({ state }) => Effect.sync(() => void told.push(state)) }
       const runner = yield* Effect.forkScoped(runJob(lasting, { database: url, concurrency: 1, lostAfter }, watch))
@@ -168,7 +168,7 @@ describe.runIf(requirePostgres())("a job", () => {
 
       const endless = job("endless", { run: () => Effect.andThen(Effect.sync(() => began.push(0)), Effect.never) })
       began.length = 0
-      const other = yield* Effect.forkScoped(Effect.exit(runJob(endless, { database: url, concurrency: 1, lostAfter, patience: Duration.seconds(2) }, watch)))
+      const other = yield* Effect.forkScoped(Effect.exit(runJob(endless, { database: url, concurrency: 1, lostAfter: Duration.seconds(1), patience: Duration.seconds(1) }, watch)))
       yield* Effect.repeat(Effect.sleep("50 millis"), { until: () => began.length > 0 })
       yield* Effect.promise(stop)
       const exit = yield* Fiber.join(other)
