@@ -45,7 +45,7 @@ try {
   say(`${kills} kills (${early} before a part was finished), ${starts} starts, ${files * rows} rows in ${Object.keys(expected).length} parts`)
   say(`parts that differ or are missing: ${different.length}; parts reported as finished twice: ${finished.length - new Set(finished).size}; unfinished files left: ${leftovers(join(folder, "killed"))}`)
   if (kills < wanted) say(`the work was done before ${wanted} kills`)
-  if (different.length > 0 || finished.length !== new Set(finished).size || kills < wanted) process.exitCode = 1
+  if (different.length > 0 || finished.length !== new Set(finished).size || leftovers(join(folder, "killed")) > 0 || kills < wanted) process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

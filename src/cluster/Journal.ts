@@ -85,7 +85,7 @@ export const open = (generation: number, runner: string): Effect.Effect<Journal,
           INSERT INTO units AS known (generation, unit, state, runner, starts, lost, started_at)
           VALUES (${generation}, ${unit}, 'running', ${runner}, 1, 0, now())
           ON CONFLICT (generation, unit) DO UPDATE SET
-            lost = known.lost + (known.state = 'running')::int, starts = known.starts + 1,
+            lost = known.lost + (known.state = 'running' AND known.runner <> EXCLUDED.runner)::int, starts = known.starts + 1,
             state = 'running', runner = EXCLUDED.runner, started_at = now(), ended_at = NULL
           RETURNING starts, lost`,
         (rows) => rows[0]!

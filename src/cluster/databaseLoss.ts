@@ -32,7 +32,7 @@ const sqlErrorIn = (value: unknown, depth = 0): SqlError.SqlError | undefined =>
 }
 
 /** The failure of the database that a cause comes from, if it may pass. */
-export const lossIn = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
+const lossIn = (cause: Cause.Cause<unknown>): SqlError.SqlError | undefined => {
   const error = sqlErrorIn(cause)
   return error !== undefined && isPassing(error) ? error : undefined
 }
@@ -47,7 +47,7 @@ export interface Waiting<R> {
 }
 
 /** Waits until the database answers again; fails with a {@link ClusterError} when patience ends. */
-export const untilBack = <R>(loss: SqlError.SqlError, { patience, place, tell }: Waiting<R>): Effect.Effect<void, ClusterError, SqlClient.SqlClient | R> =>
+const untilBack = <R>(loss: SqlError.SqlError, { patience, place, tell }: Waiting<R>): Effect.Effect<void, ClusterError, SqlClient.SqlClient | R> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     const since = yield* Clock.currentTimeMillis

@@ -27,7 +27,7 @@ export type Outcome = typeof Outcome.Type
 const UnitKey = { generation: Schema.Int, unit: Schema.Int }
 
 /** Names the queue's entry of a unit, and its workflow. */
-export const keyOf = ({ generation, unit }: { readonly generation: number; readonly unit: number }): string => `${generation}/${unit}`
+const keyOf = ({ generation, unit }: { readonly generation: number; readonly unit: number }): string => `${generation}/${unit}`
 
 /** One unit of work, from dealt to done. A defect is the database's, and passes: the workflow begins again. */
 export const Unit = Workflow.make("Unit", { payload: UnitKey, idempotencyKey: keyOf, success: Outcome }).annotate(Workflow.CaptureDefects, false)

@@ -51,5 +51,5 @@ describe.runIf(requirePostgres())("elf infer --cluster, three processes", () => 
       assert.strictEqual(code, 0)
       const [job] = JSON.parse(stdout) as ReadonlyArray<Record<string, unknown>>
       assert.include(job, { state: "done", generation: 1, total: rowGroups, done: rowGroups, failed: 0 })
-    })), 180_000)
+    })), 300_000)
 })

@@ -98,8 +98,7 @@ describe.runIf(requirePostgres())("a job", () => {
       // A unit that five runners were lost with is not tried again.
       const database = yield* Database.parse(url)
       yield* withSetUp("elf_poison", { lostAfter }, Journal.joinGeneration({ description: "poison", units: 4 }, Effect.succeed(true))).pipe(
-        Effect.andThen(Journal.open(1, "victim")),
-        Effect.flatMap((journal) => Effect.repeat(journal.begin(1), { times: 4 })),
+        Effect.andThen(Effect.forEach(["a", "b", "c", "d", "e"], (victim) => Effect.flatMap(Journal.open(1, victim), (journal) => journal.begin(1)))),
         Effect.provide(Layer.fresh(Database.layer(database, "elf_poison")))
       )
       const poison = yield* take(url, job("poison", { stopOnFailure: false }))
