@@ -59,6 +59,13 @@ const untilBack = <R>(loss: SqlError.SqlError, { patience, place, tell }: Waitin
     yield* tell({ state: "back", place, seconds: ((yield* Clock.currentTimeMillis) - since) / 1000 })
   })
 
+const startingUp = "57P03"
+
+/** Reaches the database for the first time: one that starts up is waited for, one that is not there is a mistake. */
+export const reach = <R>({ patience }: Waiting<R>): Effect.Effect<void, SqlError.SqlError, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.asVoid(Effect.retry(sql`SELECT 1`, { while: ({ reason }) => codeIn(reason) === startingUp, schedule: Schedule.spaced("1 second").pipe(Schedule.upTo({ duration: patience })) })))
+
 /** Begins `effect` again as often as it ends because the database went away and came back. */
 export const throughLosses = <A, E, R, R2>(effect: Effect.Effect<A, E, R>, waiting: Waiting<R2>): Effect.Effect<A, E | ClusterError, R | R2 | SqlClient.SqlClient> =>
   Effect.catchCause(effect, (cause) => {

@@ -7,7 +7,7 @@ import { Cause, Duration, Effect, Layer, Option, References, Schedule, Schema } 
 import type { SqlClient, SqlError } from "effect/sql"
 import { fromSqlError, UnitFailedError } from "./ClusterError.ts"
 import * as Database from "./Database.ts"
-import { type DatabaseEvent, throughLosses, type Waiting } from "./databaseLoss.ts"
+import { type DatabaseEvent, reach, throughLosses, type Waiting } from "./databaseLoss.ts"
 import * as Journal from "./Journal.ts"
 import { workInPlaces } from "./places.ts"
 import { Job, type Outcome, Unit, workflowLayer } from "./rowGroups.ts"
@@ -178,7 +178,8 @@ export const runJob = Effect.fnUntraced(function*<Report, E, R, R2>(job: Cluster
     return yield* Effect.provide(cluster, Layer.provideMerge(workflowLayer, Runner.layer(address, schema, options)))
   })
   const join = Runner.withSetUp(schema, options, Journal.joinGeneration({ description: job.description, units: job.units.length }, job.isPublished))
-  return yield* Effect.flatMap(join, (generation) => throughLosses(takePart(generation), waiting)).pipe(
+  return yield* Effect.andThen(reach(waiting), throughLosses(join, waiting)).pipe(
+    Effect.flatMap((generation) => throughLosses(takePart(generation), waiting)),
     (effect) => namesDatabase(effect, place),
     Effect.provide(Database.layer(database, schema)),
     // What the engine logs is that the database went away, in its own words, again and again.
