@@ -77,7 +77,7 @@ const soak = Effect.gen(function*() {
   }
   const ended = yield* Effect.promise(() => Promise.all(pool.runners.map((runner) => runner.ended)))
   const strange = pool.runners.filter((_, i) => ![0, 130, "SIGKILL"].includes(ended[i]!))
-  for (const runner of strange) say(`a runner failed: ${runner.stderr().slice(-500)}`)
+  for (const runner of strange) say(`a runner failed: ${JSON.stringify(runner.summary())} ${runner.stderr().slice(-500)}`)
   report(struck)
   const alone = yield* Effect.acquireRelease(Effect.sync(() => startRunner(infer("alone"))), ({ child }) => Effect.sync(() => void child.kill("SIGKILL")))
   if ((yield* Effect.promise(() => alone.ended)) !== 0) throw new Error(alone.stderr())
