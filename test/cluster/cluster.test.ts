@@ -16,7 +16,7 @@ const common = ({ at: _, doneHere: __, seconds: ___, ...rest }: Record<string, u
 const show = ({ blow, stalled, takenOverAfter }: Struck): string => `${blow} ${takenOverAfter === undefined ? "(published before)" : `${takenOverAfter} ms`}${stalled ? " (machine stood still)" : ""}`
 
 describe.runIf(requirePostgres())("elf infer --cluster, three processes", () => {
-  it.effect("killed, interrupted and frozen at random, the pool publishes what one process does, each row group once", () =>
+  it.live("killed, interrupted and frozen at random, the pool publishes what one process does, each row group once", () =>
     Effect.scoped(Effect.gen(function*() {
       const { url } = yield* postgres
       const { answer, folder } = yield* tinyInference(rowGroups, 60)
@@ -31,7 +31,9 @@ describe.runIf(requirePostgres())("elf infer --cluster, three processes", () => 
         const outcome = yield* Effect.promise(() => pool.strike(blow, (count) => Math.floor(Math.random() * count)))
         if (outcome !== undefined) struck.push(outcome)
       }
-      const ended = yield* Effect.promise(() => Promise.all(pool.runners.map(({ ended }) => ended)))
+      const ended = yield* Effect.promise(() => Promise.all(pool.runners.map(({ ended }) => ended))).pipe(
+        Effect.timeoutOrElse({ duration: "150 seconds", orElse: () => Effect.die(new Error(`the job does not end: ${JSON.stringify(pool.runners.map((one) => [one.isAlive(), one.events.at(-1)]))}`)) })
+      )
       process.stderr.write(`taken over after: ${struck.map(show).join(", ")}\n`)
       assert.isAtLeast(struck.length, 1)
 
