@@ -39,13 +39,13 @@ export const forwardOperations = (config: ModelConfig, rows: number, head: "pred
   2 * rows * (trunkMultiplyAdds(config) + (head === "prediction" ? predictionMultiplyAdds(config) : decoderMultiplyAdds(config)))
 
 /**
- * Half of a product that is symmetric counts. On the Gram matrix five steps take 15 of those: one step of three (G², and two
- * for the next G) and two of pairs (four for the polynomial, one for Q, and two for the next G after the first).
+ * Half of a product that is symmetric counts. On the Gram matrix five steps take 17 of those: G² in each, Q in all but the
+ * first, and two for the next G in all but the last.
  */
 const newtonSchulzMultiplyAdds = ([first, second]: ReadonlyArray<number>): number => {
   const [rows, columns] = [Math.min(first!, second!), Math.max(first!, second!)]
   const outer = rows ** 2 * columns
-  return Math.min(5 * (1.5 * outer + rows ** 3 / 2), 1.5 * outer + (15 * rows ** 3) / 2)
+  return Math.min(5 * (1.5 * outer + rows ** 3 / 2), 1.5 * outer + (17 * rows ** 3) / 2)
 }
 
 /** Operations of one Muon update. */
