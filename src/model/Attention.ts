@@ -58,6 +58,8 @@ const native = (run: RunKernel, { cos, sin }: RopeTable, shape: AttentionShape, 
     const [query, key, value, inverse] = run("ElfHeads", [...inputs, cos, sin], 4) as [...QueryKeyValue, tf.Tensor]
     const scores = tf.matMul(query, key, false, true)
     const [weights] = run("ElfSoftmax", [bias === undefined ? scores : tf.add(scores, bias)], 1) as [tf.Tensor4D]
+    const attended = joinHeads(tf.matMul(weights, value) as tf.Tensor4D)
+    // Last: what is saved by an operation that fails afterwards would belong to nobody.
     save([...inputs, inverse, query, key, value, weights])
     const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
       // Saved tensors are released off the list itself, so nothing may be taken out of it.
@@ -68,7 +70,7 @@ const native = (run: RunKernel, { cos, sin }: RopeTable, shape: AttentionShape, 
       const [product, headBias, queryWeight, keyWeight, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
       return run("ElfHeadsGradient", [tf.matMul(dscores, key), tf.matMul(dscores, query, true, false), dvalue, product, headBias, queryWeight, keyWeight, cos, sin, inverse], 4)
     }
-    return { value: joinHeads(tf.matMul(weights, value) as tf.Tensor4D), gradFunc }
+    return { value: attended, gradFunc }
   })
 
 /** Attention between the two products: `product` `[B·N, 3·H·d]` of the layout (3, heads, d) → `[B·N, H·d]` */

@@ -15,6 +15,7 @@ const portable = tf.customGrad((x, weight, save) => {
   const scale = weight as tf.Tensor
   const inverse = tf.rsqrt(tf.add(lastAxisMean(tf.square(input)), epsilon))
   const normed = tf.mul(input, inverse)
+  const value = tf.mul(normed, scale)
   ;(save as tf.GradSaveFunc)([normed, inverse, scale])
   const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
     const [normed, inverse, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
@@ -22,7 +23,7 @@ const portable = tf.customGrad((x, weight, save) => {
     const along = lastAxisMean(tf.mul(scaled, normed))
     return [tf.mul(tf.sub(scaled, tf.mul(normed, along)), inverse), sumToWeight(tf.mul(dy, normed))]
   }
-  return { value: tf.mul(normed, scale), gradFunc }
+  return { value, gradFunc }
 })
 
 const native = (run: RunKernel) => tf.customGrad((x, weight, save) => {

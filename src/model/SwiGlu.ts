@@ -12,13 +12,14 @@ const multiply = tf.customGrad((a, b, save) => {
   const right = b as tf.Tensor
   const sigmoid = tf.sigmoid(left)
   const activated = tf.mul(left, sigmoid)
+  const value = tf.mul(activated, right)
   ;(save as tf.GradSaveFunc)([right, sigmoid, activated])
   const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
     const [right, sigmoid, activated] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
     const slope = tf.add(sigmoid, tf.mul(activated, tf.sub(1, sigmoid)))
     return [tf.mul(tf.mul(dy, right), slope), tf.mul(dy, activated)]
   }
-  return { value: tf.mul(activated, right), gradFunc }
+  return { value, gradFunc }
 })
 
 const portable = (product: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D => {
@@ -29,9 +30,10 @@ const portable = (product: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D => {
 /** Keeps the product alone and computes the gate again backwards: that is cheaper than to write it and read it. */
 const native = (run: RunKernel) => tf.customGrad((product, bias, save) => {
   const inputs = [product as tf.Tensor, bias as tf.Tensor]
+  const value = run("ElfGate", inputs, 1)[0]!
   ;(save as tf.GradSaveFunc)(inputs)
   const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => run("ElfGateGradient", [dy, ...saved], 2)
-  return { value: run("ElfGate", inputs, 1)[0]!, gradFunc }
+  return { value, gradFunc }
 })
 
 /** silu(x₁) · x₂ with [x₁ | x₂] = product + bias. `[rows, 2·inner]` → `[rows, inner]` */
