@@ -8,6 +8,7 @@ import { Effect, Schema } from "effect"
 import { join } from "node:path"
 import { type Gpt2Config, gpt2Shapes } from "../model/Gpt2.ts"
 import type { Gpt2Weights } from "../model/LanguageModel.ts"
+import { keyed, upTo } from "./configFields.ts"
 import type { ForeignWeights } from "./ForeignWeights.ts"
 import type { SafetensorsError } from "./SafetensorsError.ts"
 import type { T5FolderError } from "./T5FolderError.ts"
@@ -29,9 +30,7 @@ export class Gpt2FolderError extends Schema.TaggedError<Gpt2FolderError>()("Gpt2
 /** What keeps a GPT-2 from being loaded. */
 export type LoadGpt2Error = Gpt2FolderError | SafetensorsError | TorchFileError
 
-const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }))
 const Count = upTo(2 ** 31 - 1)
-const keyed = <S extends Schema.Top>(schema: S, value: S["Encoded"]) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
 /** The keys of `config.json` that matter; older files leave out the defaults. Only what is computed here is accepted. */
 const ConfigFile = Schema.Struct({

@@ -8,6 +8,7 @@ import { Effect, Schema } from "effect"
 import { join } from "node:path"
 import type { T5Weights } from "../model/Encoder.ts"
 import { type T5Config, t5Shapes } from "../model/T5Encoder.ts"
+import { keyed, upTo } from "./configFields.ts"
 import type { ForeignWeights } from "./ForeignWeights.ts"
 import { parseJson, readSmallText } from "./smallText.ts"
 import { failing, type T5FolderError } from "./T5FolderError.ts"
@@ -16,10 +17,8 @@ import { openTensors, type TensorsError } from "./t5Tensors.ts"
 export { T5FolderError } from "./T5FolderError.ts"
 export type { TensorsError } from "./t5Tensors.ts"
 
-/** Far beyond every encoder there is; a number without bounds would be believed before the weights are looked at. */
-const upTo = (largest: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: largest }))
+/** Far beyond every encoder there is. */
 const Count = upTo(1 << 24)
-const keyed = <S extends Schema.Top>(schema: S, value: S["Encoded"]) => schema.pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
 
 /** The keys of `config.json` that matter; older files leave out the defaults. Only what is computed here is accepted. */
 const ConfigFile = Schema.Struct({

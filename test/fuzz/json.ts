@@ -1,4 +1,5 @@
 /** Changes to JSON that keep it JSON: other numbers, other types, depth, keys given twice. */
+import { mutate } from "./bytes.ts"
 import { type Draw, pick } from "./Reader.ts"
 
 export type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly [key: string]: Json }
@@ -93,3 +94,7 @@ export const mutateJson = (value: Json, draw: Draw): string => {
   }
   return text
 }
+
+/** A file of JSON with a node changed, or, one time in four, its bytes. */
+export const changedJson = (file: Buffer, draw: Draw): Uint8Array =>
+  draw(4) === 0 ? mutate(file, draw) : Buffer.from(mutateJson(JSON.parse(file.toString()) as Json, draw))

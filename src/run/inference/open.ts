@@ -18,7 +18,7 @@ import { configurationHash, configurationOf } from "./identity.ts"
 import { InferenceError } from "./InferenceError.ts"
 import { requireInput } from "./inputRows.ts"
 import { findInputs, type Inputs } from "./inputs.ts"
-import { mostRows, type Plan, type Unit, unitsOfFiles, unitsOfRows } from "./plan.ts"
+import { mostRows, type Plan, type Unit, unitsOfPlan } from "./plan.ts"
 import { bookFolder, readPlan, requireSame, writePlan } from "./planFile.ts"
 import { quarantineName, writeQuarantine } from "./quarantine.ts"
 import type { InferenceRequest, Shard } from "./request.ts"
@@ -93,7 +93,7 @@ const checkColumns = (request: InferenceRequest, work: Work) =>
 const clear = Effect.fnUntraced(function*(output: string) {
   const before = yield* Effect.option(readPlan(output))
   const plan = Option.flatten(before)
-  const units = Option.isNone(plan) ? [] : [...unitsOfFiles(plan.value.files), ...unitsOfRows(Number(plan.value.configuration["rows"] ?? 0))]
+  const units = Option.isNone(plan) ? [] : unitsOfPlan(plan.value)
   const left = [...units.map(({ part }) => part), ...[...units.map(({ part }) => part), ...(Option.isNone(plan) ? [] : plan.value.unreadable.map(({ name }) => name))].map(quarantineName)]
   for (const name of left) yield* attempt("remove", join(output, name), (disk) => disk.remove(join(output, name)))
   yield* attempt("remove", bookFolder(output), (disk) => disk.remove(bookFolder(output)))
@@ -128,7 +128,7 @@ export const open = (asked: InferenceRequest): Effect.Effect<Inference, OpenInfe
     const configuration = yield* configurationOf(request, run, choice)
     const plan: Plan = { configuration, configurationHash: configurationHash(configuration), files: inputs.files, unreadable: inputs.unreadable }
     yield* settle(request, plan)
-    const units = request.task === "generate" ? unitsOfRows(request.rows!) : unitsOfFiles(plan.files)
+    const units = unitsOfPlan(plan)
     yield* sweep(request.output, units)
     const metadata = {
       "elf-streams.version": configuration.version,

@@ -48,10 +48,10 @@ const unitsOf = ({ contentKey, name, rowGroups }: InputFile): ReadonlyArray<Unit
 }
 
 /** The units of files, in the plan's order: files by path, row groups as they stand. */
-export const unitsOfFiles = (files: ReadonlyArray<InputFile>): ReadonlyArray<Unit> => files.flatMap(unitsOf)
+const unitsOfFiles = (files: ReadonlyArray<InputFile>): ReadonlyArray<Unit> => files.flatMap(unitsOf)
 
 /** The units of `rows` texts from noise. */
-export const unitsOfRows = (rows: number): ReadonlyArray<Unit> =>
+const unitsOfRows = (rows: number): ReadonlyArray<Unit> =>
   Array.from({ length: Math.ceil(rows / rowsPerPart) }, (_, i) => ({
     part: partName("generated", i),
     input: "",
@@ -60,3 +60,7 @@ export const unitsOfRows = (rows: number): ReadonlyArray<Unit> =>
     firstRow: i * rowsPerPart,
     rows: Math.min(rowsPerPart, rows - i * rowsPerPart)
   }))
+
+/** The units of a plan, in its order. */
+export const unitsOfPlan = ({ configuration, files }: Plan): ReadonlyArray<Unit> =>
+  configuration["task"] === "generate" ? unitsOfRows(Number(configuration["rows"])) : unitsOfFiles(files)

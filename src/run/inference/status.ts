@@ -13,7 +13,7 @@ import { attempt, type DiskError } from "../../io/Disk.ts"
 import { PartManifest } from "../../io/index.ts"
 import type { Problem, UnitReport } from "./events.ts"
 import { InferenceError } from "./InferenceError.ts"
-import { unitsOfFiles, unitsOfRows } from "./plan.ts"
+import { unitsOfPlan } from "./plan.ts"
 import { bookFolder, readPlan } from "./planFile.ts"
 import { type Totals, totals } from "./run.ts"
 
@@ -70,7 +70,7 @@ export const status = Effect.fnUntraced(function*(output: string, { verify = fal
   const found = yield* readPlan(output)
   if (Option.isNone(found)) return yield* noPlan(output)
   const { configuration, configurationHash, files, unreadable } = found.value
-  const units = configuration["task"] === "generate" ? unitsOfRows(Number(configuration["rows"])) : unitsOfFiles(files)
+  const units = unitsOfPlan(found.value)
   const records = yield* PartManifest.read(bookFolder(output))
   const reports = units.flatMap(({ part }) => records.get(part) ?? [])
   const done = reports.filter(({ problem }) => problem === undefined)

@@ -7,9 +7,8 @@ import { SafetensorsError } from "../../../src/io/SafetensorsError.ts"
 import { TokenizeError } from "../../../src/model/Tokenizer.ts"
 import { tokenizerLayer } from "../../../src/run/encoder.ts"
 import { EncoderError } from "../../../src/run/encoderPlace.ts"
-import { mutate } from "../bytes.ts"
-import { type Json, mutateJson } from "../json.ts"
-import { type Draw, type Reader, require } from "../Reader.ts"
+import { changedJson } from "../json.ts"
+import { type Reader, require } from "../Reader.ts"
 import { fuzzFolder, place } from "./folder.ts"
 
 const source = join(import.meta.dirname, "../../fixtures/encoders/t5-v1.1")
@@ -22,8 +21,6 @@ const placeOthers = () => {
   for (const name of ["tokenizer.json", ...[1, 2, 3].map((i) => `model-0000${i}-of-00003.safetensors`)]) place(name, readFileSync(join(source, name)))
   placed = true
 }
-
-const changed = (text: Buffer, draw: Draw): Uint8Array => draw(4) === 0 ? mutate(text, draw) : Buffer.from(mutateJson(JSON.parse(text.toString()) as Json, draw))
 
 const run = RunConfig.decode({
   encoder: { path: fuzzFolder() },
@@ -41,7 +38,7 @@ const readVocabulary = Effect.scoped(Effect.flatMap(run, (run) => Layer.build(to
 export const encoder: Reader = {
   make: (draw) => {
     const which = draw(files.length)
-    return Object.fromEntries(files.map((name, i) => [name, i === which ? changed(texts[i]!, draw) : texts[i]!]))
+    return Object.fromEntries(files.map((name, i) => [name, i === which ? changedJson(texts[i]!, draw) : texts[i]!]))
   },
   read: (from) =>
     Effect.suspend((): Effect.Effect<unknown, unknown> => {

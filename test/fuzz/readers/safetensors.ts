@@ -21,7 +21,8 @@ const header: Header = {
   nothing: { dtype: "F32", shape: [0, 7], data_offsets: [157, 157] }
 }
 
-const fileOf = (json: string, data: Uint8Array, length = BigInt(Buffer.byteLength(json))): Uint8Array => {
+/** The file of a header and its data; `length` is what it says of the header. */
+export const fileOf = (json: string, data: Uint8Array, length = BigInt(Buffer.byteLength(json))): Uint8Array => {
   const first = Buffer.alloc(8)
   first.writeBigUInt64LE(BigInt.asUintN(64, length))
   return Buffer.concat([first, Buffer.from(json), data])

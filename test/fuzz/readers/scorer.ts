@@ -11,9 +11,10 @@ import { EvaluationError } from "../../../src/run/evaluation/EvaluationError.ts"
 import { findScorer } from "../../../src/run/evaluation/openScorer.ts"
 import { readNgrams } from "../../../src/run/evaluation/ngramFile.ts"
 import { mutate } from "../bytes.ts"
-import { type Json, mutateJson } from "../json.ts"
+import { changedJson, type Json, mutateJson } from "../json.ts"
 import { type Draw, pick, type Reader, require } from "../Reader.ts"
 import { fuzzFolder, place } from "./folder.ts"
+import { fileOf } from "./safetensors.ts"
 
 const source = join(import.meta.dirname, "../../fixtures/gpt2")
 const names = ["config.json", "vocab.json", "merges.txt", "model.safetensors"] as const
@@ -23,8 +24,7 @@ const folder = join(fuzzFolder(), "gpt2")
 
 const changedGpt2 = (draw: Draw) => {
   const which = draw(3)
-  const change = (text: Buffer): Uint8Array =>
-    which === 2 || draw(4) === 0 ? mutate(text, draw) : Buffer.from(mutateJson(JSON.parse(text.toString()) as Json, draw))
+  const change = (text: Buffer): Uint8Array => which === 2 ? mutate(text, draw) : changedJson(text, draw)
   return Object.fromEntries(names.map((name, i) => [`gpt2/${name}`, i === which ? change(texts[i]!) : texts[i]!]))
 }
 
@@ -47,10 +47,7 @@ const changedNgrams = (draw: Draw): Uint8Array => {
     __metadata__: { format: "elf-streams n-grams 1", settings: draw(2) === 0 ? JSON.stringify(settings) : mutateJson(settings, draw) },
     ...Object.fromEntries(columns.map(({ name }, i) => [name, { dtype: "I32", shape: [7], data_offsets: offsets(i) }]))
   }
-  const json = Buffer.from(draw(3) === 0 ? mutateJson(header, draw) : JSON.stringify(header))
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(json.length))
-  const file = Buffer.concat([length, json, data])
+  const file = fileOf(draw(3) === 0 ? mutateJson(header, draw) : JSON.stringify(header), data)
   return draw(4) === 0 ? mutate(file, draw) : file
 }
 
