@@ -7,6 +7,7 @@ import { requireArgument } from "../flow/errors.ts"
 import { Backend, type BackendError } from "../model/Backend.ts"
 import type { PeerLostError } from "../model/Collective.ts"
 import { updateAverage } from "../model/Ema.ts"
+import { giveBackFreedMemory } from "../model/FreedMemory.ts"
 import { trainingBatch } from "../model/KernelBatch.ts"
 import { learningRate, type LearningRateOptions } from "../model/LearningRate.ts"
 import type { LossAndGradients, Losses } from "../model/Loss.ts"
@@ -162,6 +163,7 @@ const metricsOf = (state: TrainStateFields, { resume, tokens }: Pick<StepMetrics
 
 const step = (options: TrainOptions) => {
   let skippedInRow = 0
+  let begun = false
   return Effect.fnUntraced(function*(batch: TrainableBatch) {
     yield* Effect.yieldNow
     const backend = yield* Backend
@@ -170,6 +172,9 @@ const step = (options: TrainOptions) => {
     const { updates } = state.optimizer
     if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
+    // By now the host's copies of the initial weights are collected.
+    if (!begun) yield* backend.kernel("giveBackFreedMemory", giveBackFreedMemory)
+    begun = true
     const whole = yield* wholeBatch(state, batch)
     const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options), trainingBatch(batch))
     skippedInRow = applied.kind === "diverged" ? skippedInRow + 1 : 0

@@ -1,7 +1,6 @@
 // The addon: registers the kernels with the libtensorflow of this process, once.
 #include "kernels.h"
 
-#include <malloc.h>
 #include <node_api.h>
 
 #include "normals.h"
@@ -9,14 +8,6 @@
 
 namespace elf {
 namespace {
-
-// Freed tensors stay with the process: giving a hundred megabytes back to the system and getting them again, page by page,
-// takes longer than computing on them.
-void KeepFreedMemory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, -1);
-  mallopt(M_TOP_PAD, 64 << 20);
-}
 
 // register(threads)
 napi_value RegisterAll(napi_env env, napi_callback_info info) {
@@ -40,6 +31,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterOptimizer();
     RegisterTrunk();
     RegisterDecode();
+    RegisterMemory();
     registered = true;
   } catch (const std::exception &error) {
     napi_throw_error(env, nullptr, error.what());

@@ -18,5 +18,9 @@ void RegisterNewtonSchulz();
 void RegisterOptimizer();
 void RegisterTrunk();
 void RegisterDecode();
+void RegisterMemory();
+
+// Freed memory stays with the process from now on, until an operation gives it back.
+void KeepFreedMemory();
 
 }  // namespace elf
