@@ -72,6 +72,8 @@ void SetThreads(int count) {
   if (pool == nullptr && count > 1) pool = new Pool(count);
 }
 
+int Threads() { return pool == nullptr ? 1 : pool->size(); }
+
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
   // Two callers at once, as from two Node threads: the second one goes alone.
   std::unique_lock<std::mutex> lock(busy, std::try_to_lock);
@@ -88,7 +90,7 @@ void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
 }
 
 void EachApart(int64_t count, const std::function<void(int64_t)> &body) {
-  const int64_t apart = pool == nullptr ? 0 : count - count % pool->size();
+  const int64_t apart = Threads() == 1 ? 0 : count - count % Threads();
   Parallel(apart, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) body(i);
   });

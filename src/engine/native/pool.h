@@ -9,6 +9,9 @@ namespace elf {
 // Sets how many threads loops use; 1 or more.
 void SetThreads(int count);
 
+// How many threads loops use.
+int Threads();
+
 // Calls body(begin, end) on parts that cover [0, count), on several threads where there are at least two parts of
 // `least`, and returns when all are done. Which thread takes which part changes no result.
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body);

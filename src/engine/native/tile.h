@@ -22,23 +22,24 @@ typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned
 inline int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // tile[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the
-// terms. Inlined, so that distances known to the caller are constants.
+// terms, for the first `vectors` · kLanes columns. Inlined, so that distances known to the caller are constants.
+template <int vectors = 2>
 inline __attribute__((always_inline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
                                                     const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile) {
-  Vector total[kRows][2] = {};
-  for (int64_t term = 0; term < terms; term++, left += leftTerm, right += rightTerm) {
-    const Vector first = *reinterpret_cast<const Vector *>(right), second = *reinterpret_cast<const Vector *>(right + kLanes);
+  Vector total[kRows][vectors] = {};
+  for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm) {
+    Vector column[vectors];
+#pragma GCC unroll 2
+    for (int i = 0; i < vectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + i * kLanes);
 #pragma GCC unroll 16
-    for (int row = 0; row < kRows; row++) {
-      total[row][0] += left[row * leftRow] * first;
-      total[row][1] += left[row * leftRow] * second;
-    }
+    for (int row = 0; row < kRows; row++)
+#pragma GCC unroll 2
+      for (int i = 0; i < vectors; i++) total[row][i] += left[row * leftRow] * column[i];
   }
 #pragma GCC unroll 16
-  for (int row = 0; row < kRows; row++) {
-    *reinterpret_cast<Vector *>(tile.value[row]) = total[row][0];
-    *reinterpret_cast<Vector *>(tile.value[row] + kLanes) = total[row][1];
-  }
+  for (int row = 0; row < kRows; row++)
+#pragma GCC unroll 2
+    for (int i = 0; i < vectors; i++) *reinterpret_cast<Vector *>(tile.value[row] + i * kLanes) = total[row][i];
 }
 
 }  // namespace elf

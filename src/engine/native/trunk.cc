@@ -3,7 +3,6 @@
 // Notable: activations lie in panels of kColumns tokens, channel by channel, so that a vector holds one channel of many
 // tokens. Weights are then read as they are stored, norms and softmax need no sums across a vector, and what follows a
 // product is done while its tile is in the cache.
-#include <memory>
 #include <vector>
 
 #include "aligned.h"
@@ -19,15 +18,26 @@ constexpr float kEpsilon = 1e-6f;
 // Numbers of weights that stay in the second-level cache while activations pass by.
 constexpr int64_t kCached = 1 << 15;
 
-typedef std::unique_ptr<float[]> Buffer;
+// Tokens that a thread takes through all blocks at once, at least: what is between two products then stays in its cache.
+constexpr int64_t kShare = 512;
+
+typedef AlignedBuffer Buffer;
 
 struct Sizes {
   int64_t batch, positions, hidden, heads, headSize, inner;
 
   int64_t tokens() const { return batch * positions; }
   int64_t panels() const { return Ceiling(tokens(), kColumns); }
-  Buffer Panels(int64_t channels) const { return Buffer(new float[panels() * channels * kColumns]); }
+  // Whether the last panel has so few tokens that half of its lanes hold them.
+  bool narrowEnd() const { return tokens() % kColumns != 0 && tokens() % kColumns <= kLanes; }
+  Buffer Panels(int64_t channels) const { return Allocate(panels() * channels * kColumns); }
 };
+
+Buffer Zeros(int64_t count) {
+  Buffer zeros = Allocate(count);
+  std::fill_n(zeros.get(), count, 0.0f);
+  return zeros;
+}
 
 // Calls body(panel, lane, position, count) for the runs of tokens of one sequence that lie in one panel.
 template <typename Body>
@@ -59,7 +69,10 @@ class WeightRows {
     apart_ = inputs_ + kLanes;
   }
 
-  void Times(const float *panel, Tile &tile) const { Multiply(rows_, apart_, 1, panel, kColumns, inputs_, tile); }
+  void Times(const float *panel, bool narrow, Tile &tile) const {
+    if (narrow) Multiply<1>(rows_, apart_, 1, panel, kColumns, inputs_, tile);
+    else Multiply(rows_, apart_, 1, panel, kColumns, inputs_, tile);
+  }
 
  private:
   int64_t inputs_, apart_ = 0;
@@ -77,12 +90,13 @@ inline void Fetch(const float *begin, const float *end, int64_t at, int64_t of) 
 // those of `rows` outputs from `output` on with one panel. Some rows of the weight stay in the cache while all panels pass by,
 // and the next ones come there meanwhile.
 template <int parts, typename Finish>
-void Linear(const float *input, int64_t inputs, const float *weight, int64_t outputs, int64_t panels, const Finish &finish) {
+void Linear(const float *input, int64_t inputs, const float *weight, int64_t outputs, const Sizes &sizes, const Finish &finish) {
+  const int64_t panels = sizes.panels();
   const int64_t together = std::max<int64_t>(1, kCached / (parts * kRows * inputs));
   Parallel(Ceiling(outputs, kRows), 1, [&](int64_t begin, int64_t end) {
     std::vector<WeightRows> rows;
     for (int64_t i = 0; i < parts * std::min(together, end - begin); i++) rows.emplace_back(inputs);
-    Tile tiles[parts];
+    Tile tiles[parts] = {};
     for (int64_t first = begin; first < end; first += together) {
       const int64_t last = std::min(end, first + together), next = std::min(outputs, std::min(end, last + together) * kRows);
       for (int64_t group = first; group < last; group++)
@@ -90,9 +104,10 @@ void Linear(const float *input, int64_t inputs, const float *weight, int64_t out
       for (int64_t panel = 0; panel < panels; panel++) {
         for (int part = 0; part < parts; part++)
           Fetch(weight + (part * outputs + last * kRows) * inputs, weight + (part * outputs + next) * inputs, panel, panels);
+        const bool narrow = panel + 1 == panels && sizes.narrowEnd();
         for (int64_t group = first; group < last; group++) {
           const int64_t output = group * kRows;
-          for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, tiles[part]);
+          for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, narrow, tiles[part]);
           finish(output, std::min<int64_t>(kRows, outputs - output), panel, tiles);
         }
       }
@@ -132,7 +147,7 @@ class Head {
  public:
   Head(const Sizes &sizes, const Rotation &rotation)
       : sizes_(sizes), rotation_(rotation), stride_(rotation.stride), query_(Rows(sizes.headSize)), key_(Rows(sizes.headSize)),
-        value_(Rows(sizes.headSize)), scores_(new float[(sizes.positions + kRows) * kColumns]) {}
+        value_(Rows(sizes.headSize)), scores_(Allocate((sizes.positions + kRows) * kColumns)) {}
 
   // Takes a head of the product [panel, 3 · heads · headSize, lane] and adds what it attends to to `out` [panel, hidden, lane].
   void Attend(const float *product, const Block &block, int64_t sequence, int64_t head, float *out) {
@@ -143,15 +158,14 @@ class Head {
     Turn(query_.get(), block.queryNorm, 1.0f / std::sqrt(static_cast<float>(sizes_.headSize)));
     Turn(key_.get(), block.keyNorm, 1);
     for (int64_t first = 0; first < sizes_.positions; first += kColumns) {
-      float total[kColumns];
-      Weigh(first, total);
-      Collect(first, total, sequence, at, out);
+      if (sizes_.positions - first > kLanes) AttendFrom<2>(first, sequence, at, out);
+      else AttendFrom<1>(first, sequence, at, out);
     }
   }
 
  private:
   // Tiles may reach kRows numbers beyond the last row.
-  Buffer Rows(int64_t channels) const { return Buffer(new float[(Ceiling(channels, kRows) * kRows + 1) * stride_]()); }
+  Buffer Rows(int64_t channels) const { return Zeros((Ceiling(channels, kRows) * kRows + 1) * stride_); }
 
   void Take(const float *product, int64_t sequence, int64_t from, float *to) const {
     EachRun(sizes_, sequence, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
@@ -182,38 +196,49 @@ class Head {
     }
   }
 
-  // scores_[key, lane] ← e^(key · query − greatest) for kColumns queries from `first` on; total ← their sums.
-  void Weigh(int64_t first, float *total) {
-    float greatest[kColumns];
-    std::fill_n(greatest, kColumns, -INFINITY);
-    Tile tile;
+  // What the queries of `vectors` vectors from `first` on attend to.
+  template <int vectors>
+  void AttendFrom(int64_t first, int64_t sequence, int64_t at, float *out) {
+    float share[vectors * kLanes];
+    Weigh<vectors>(first, share);
+    Collect<vectors>(first, share, sequence, at, out);
+  }
+
+  // scores_[key, lane] ← e^(key · query − greatest); share ← 1 / their sums.
+  template <int vectors>
+  void Weigh(int64_t first, float *share) {
+    constexpr int width = vectors * kLanes;
+    float greatest[width];
+    std::fill_n(greatest, width, -INFINITY);
     for (int64_t key = 0; key < sizes_.positions; key += kRows) {
-      Multiply(key_.get() + key, 1, stride_, query_.get() + first, stride_, sizes_.headSize, tile);
-      std::copy_n(tile.value[0], kRows * kColumns, scores_.get() + key * kColumns);
+      Tile &tile = *reinterpret_cast<Tile *>(scores_.get() + key * kColumns);
+      Multiply<vectors>(key_.get() + key, 1, stride_, query_.get() + first, stride_, sizes_.headSize, tile);
       for (int64_t row = 0; row < std::min<int64_t>(kRows, sizes_.positions - key); row++)
-        for (int lane = 0; lane < kColumns; lane++) greatest[lane] = std::max(greatest[lane], tile.value[row][lane]);
+        for (int lane = 0; lane < width; lane++) greatest[lane] = std::max(greatest[lane], tile.value[row][lane]);
     }
-    std::fill_n(total, kColumns, 0.0f);
+    float total[width] = {};
     for (int64_t key = 0; key < sizes_.positions; key++) {
       float *score = scores_.get() + key * kColumns;
 #pragma omp simd
-      for (int lane = 0; lane < kColumns; lane++) {
+      for (int lane = 0; lane < width; lane++) {
         score[lane] = Exp(score[lane] - greatest[lane]);
         total[lane] += score[lane];
       }
     }
+    for (int lane = 0; lane < width; lane++) share[lane] = 1 / total[lane];
   }
 
   // The values under those weights go to the queries' places.
-  void Collect(int64_t first, const float *total, int64_t sequence, int64_t at, float *out) const {
+  template <int vectors>
+  void Collect(int64_t first, const float *share, int64_t sequence, int64_t at, float *out) const {
     Tile tile;
+    const int64_t end = std::min(first + vectors * kLanes, sizes_.positions);
     for (int64_t channel = 0; channel < sizes_.headSize; channel += kRows) {
-      Multiply(value_.get() + channel * stride_, stride_, 1, scores_.get(), kColumns, sizes_.positions, tile);
+      Multiply<vectors>(value_.get() + channel * stride_, stride_, 1, scores_.get(), kColumns, sizes_.positions, tile);
       const int64_t rows = std::min<int64_t>(kRows, sizes_.headSize - channel);
       for (int64_t row = 0; row < rows; row++) {
         float *sums = tile.value[row];
-        for (int lane = 0; lane < kColumns; lane++) sums[lane] /= total[lane];
-        const int64_t end = std::min(first + kColumns, sizes_.positions);
+        for (int lane = 0; lane < vectors * kLanes; lane++) sums[lane] *= share[lane];
         for (int64_t position = first; position < end;) {
           const int64_t token = sequence * sizes_.positions + position, lane = token % kColumns, count = std::min(kColumns - lane, end - position);
           std::copy_n(sums + position - first, count, out + ((token / kColumns) * sizes_.hidden + at + channel + row) * kColumns + lane);
@@ -242,7 +267,7 @@ struct Workspace {
 
 // stream ← stream + (input · weightᵀ + bias)
 void AddLinear(const float *input, int64_t inputs, const float *weight, const float *bias, const Sizes &sizes, float *stream) {
-  Linear<1>(input, inputs, weight, sizes.hidden, sizes.panels(), [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<1>(input, inputs, weight, sizes.hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *to = stream + (panel * sizes.hidden + output + row) * kColumns;
       for (int lane = 0; lane < kColumns; lane++) to[lane] += tiles[0].value[row][lane] + bias[output + row];
@@ -253,7 +278,7 @@ void AddLinear(const float *input, int64_t inputs, const float *weight, const fl
 void RunBlock(const Block &block, const Sizes &sizes, const Rotation &rotation, float *stream, Workspace &work) {
   const int64_t hidden = sizes.hidden, inner = sizes.inner, panels = sizes.panels();
   Normalise(stream, hidden, block.norm1, panels, work.normed.get());
-  Linear<1>(work.normed.get(), hidden, block.product, 3 * hidden, panels, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<1>(work.normed.get(), hidden, block.product, 3 * hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *to = work.product.get() + (panel * 3 * hidden + output + row) * kColumns;
       for (int lane = 0; lane < kColumns; lane++) to[lane] = tiles[0].value[row][lane] + block.productBias[output + row];
@@ -265,7 +290,7 @@ void RunBlock(const Block &block, const Sizes &sizes, const Rotation &rotation, 
   });
   AddLinear(work.attended.get(), hidden, block.projection, block.projectionBias, sizes, stream);
   Normalise(stream, hidden, block.norm2, panels, work.normed.get());
-  Linear<2>(work.normed.get(), hidden, block.gate, inner, panels, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<2>(work.normed.get(), hidden, block.gate, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *to = work.gated.get() + (panel * inner + output + row) * kColumns;
       const float leftBias = block.gateBias[output + row], rightBias = block.gateBias[inner + output + row];
@@ -304,7 +329,7 @@ void FromPanels(const float *stream, const Sizes &sizes, int64_t skipped, float 
 }
 
 Buffer TurnedRound(const float *table, const Sizes &sizes, int64_t stride) {
-  Buffer turned(new float[sizes.headSize * stride]());
+  Buffer turned = Zeros(sizes.headSize * stride);
   for (int64_t position = 0; position < sizes.positions; position++)
     for (int64_t channel = 0; channel < sizes.headSize; channel++) turned[channel * stride + position] = table[position * sizes.headSize + channel];
   return turned;
@@ -338,6 +363,33 @@ Sizes SizesOf(Run &run) {
   return sizes;
 }
 
+// Everything that a run reads.
+struct Network {
+  std::vector<Block> blocks;
+  Rotation rotation;
+  int64_t skipped;
+};
+
+// Takes sequences through all blocks: x [batch · positions, hidden] → y [batch, positions − skipped, hidden]
+void RunSequences(const Network &network, const Sizes &sizes, const float *x, float *y) {
+  const Buffer stream = sizes.Panels(sizes.hidden);
+  Workspace work(sizes);
+  ToPanels(x, sizes, stream.get());
+  for (const Block &block : network.blocks) RunBlock(block, sizes, network.rotation, stream.get(), work);
+  FromPanels(stream.get(), sizes, network.skipped, y);
+}
+
+// Each thread takes sequences of its own through all blocks and waits for nobody; those left over are taken by all together.
+void RunShares(const Network &network, const Sizes &sizes, const float *x, float *y) {
+  const int64_t together = std::max<int64_t>(1, std::min(sizes.batch / Threads(), Ceiling(kShare, sizes.positions)));
+  EachApart(Ceiling(sizes.batch, together), [&](int64_t share) {
+    const int64_t first = share * together;
+    Sizes own = sizes;
+    own.batch = std::min(together, sizes.batch - first);
+    RunSequences(network, own, x + first * sizes.positions * sizes.hidden, y + first * (sizes.positions - network.skipped) * sizes.hidden);
+  });
+}
+
 // x [B·N, hidden], cos, sin [N, d], skipped [1] int32, and for each block its weights → [B, N − skipped, hidden]
 void Trunk(Run &run) {
   const int blocks = (run.Inputs() - kTensors) / kBlockWeights;
@@ -346,12 +398,9 @@ void Trunk(Run &run) {
   const int64_t skipped = run.Input<int32_t>(3)[0];
   Run::Require(skipped >= 0 && skipped <= sizes.positions, "more positions are left out than there are");
   const int64_t stride = Ceiling(sizes.positions, kColumns) * kColumns;
-  const Rotation rotation{stride, TurnedRound(run.Input(1), sizes, stride), TurnedRound(run.Input(2), sizes, stride)};
-  const Buffer stream = sizes.Panels(sizes.hidden);
-  Workspace work(sizes);
-  ToPanels(run.Input(0), sizes, stream.get());
-  for (int index = 0; index < blocks; index++) RunBlock(BlockOf(run, index, sizes), sizes, rotation, stream.get(), work);
-  FromPanels(stream.get(), sizes, skipped, run.Output(0, {sizes.batch, sizes.positions - skipped, sizes.hidden}));
+  Network network{{}, {stride, TurnedRound(run.Input(1), sizes, stride), TurnedRound(run.Input(2), sizes, stride)}, skipped};
+  for (int index = 0; index < blocks; index++) network.blocks.push_back(BlockOf(run, index, sizes));
+  RunShares(network, sizes, run.Input(0), run.Output(0, {sizes.batch, sizes.positions - skipped, sizes.hidden}));
 }
 
 }  // namespace

@@ -25,6 +25,19 @@ inline float Exp(float x) {
   return value * scale;
 }
 
-inline float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }
+// 1/x within 2 units in the last place, for x in [1, 1e37]: a guess from the bits, improved three times, takes less than a division.
+inline float Reciprocal(float x) {
+  int32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits = 0x7ef311c7 - bits;
+  float guess;
+  std::memcpy(&guess, &bits, sizeof guess);
+  guess *= 2.0f - x * guess;
+  guess *= 2.0f - x * guess;
+  return guess * (2.0f - x * guess);
+}
+
+// Below −80 it stays where it is there, at 2e-35.
+inline float Sigmoid(float x) { return Reciprocal(1.0f + Exp(x < -80.0f ? 80.0f : -x)); }
 
 }  // namespace elf
