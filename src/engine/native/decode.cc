@@ -5,6 +5,7 @@
 
 #include "kernels.h"
 #include "pool.h"
+#include "screen.h"
 #include "tile.h"
 
 namespace elf {
@@ -63,6 +64,8 @@ void Decode(Run &run) {
   const int64_t width = run.Axis(0, -1), vocabulary = run.Size(2);
   Run::Require(width > 0 && vocabulary > 0 && run.Axis(1, 0) == width && run.Size(1) == width * vocabulary, "head, kernel and bias do not fit each other");
   const int64_t rows = run.Size(0) / width, panels = Ceiling(rows, kColumns);
+  int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
+  if (ScreenedTokens({run.Input(0), kernel, bias, rows, width, vocabulary}, tokens)) return;
   const std::unique_ptr<float[]> head = ToPanels(run.Input(0), rows, width);
   std::mutex collecting;
   std::vector<Best> parts;
@@ -84,7 +87,6 @@ void Decode(Run &run) {
     parts.push_back(std::move(best));
   });
   std::sort(parts.begin(), parts.end(), [](const Best &a, const Best &b) { return a.begin < b.begin; });
-  int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
   for (int64_t row = 0; row < rows; row++) {
     const Best *best = &parts.front();
     for (const Best &part : parts)
