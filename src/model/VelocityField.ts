@@ -6,16 +6,25 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { combine } from "../flow/Guidance.ts"
 import type { Algebra, Slope, State } from "../flow/Solver.ts"
+import { ownKernels } from "./backend/ownKernels.ts"
 import { type Elf, predict } from "./Elf.ts"
 import type { FlowProcess } from "./FlowProcess.ts"
 import { remainingTime, restoreCondition } from "./SelfConditioning.ts"
 
+type Terms = Parameters<Algebra<tf.Tensor3D>["combine"]>[0]
+
+const portable = (terms: Terms): tf.Tensor3D =>
+  terms
+    .map(([coefficient, value]) => (coefficient === 1 ? value : tf.mul(value, coefficient)) as tf.Tensor3D)
+    .reduce((sum, term) => tf.add(sum, term))
+
 /** Tensors as a vector space. */
 export const tensorAlgebra: Algebra<tf.Tensor3D> = {
-  combine: (terms) =>
-    terms
-      .map(([coefficient, value]) => (coefficient === 1 ? value : tf.mul(value, coefficient)) as tf.Tensor3D)
-      .reduce((sum, term) => tf.add(sum, term))
+  combine: (terms) => {
+    const run = ownKernels()
+    if (run === undefined) return portable(terms)
+    return run("ElfCombine", [tf.tensor1d(terms.map(([coefficient]) => coefficient)), ...terms.map(([, value]) => value)], 1, terms.length)[0] as tf.Tensor3D
+  }
 }
 
 /** Latents that stay as they are. */

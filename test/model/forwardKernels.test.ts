@@ -12,6 +12,7 @@ import { type Elf, prefixLength, predict, ropeFor } from "../../src/model/Elf.ts
 import { fusedTrunk } from "../../src/model/FusedTrunk.ts"
 import { initialParameters } from "../../src/model/Initialization.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
+import { tensorAlgebra } from "../../src/model/VelocityField.ts"
 import { testEngine } from "../support/backend.ts"
 import { absenceAllowed, kernels, near, normal, rowCounts } from "../support/ownKernels.ts"
 import { tiny } from "../support/tinyModel.ts"
@@ -68,6 +69,38 @@ layer(testEngine)("the kernels that run forwards", (it) => {
       const level = { kernel: tf.zeros([width, vocabulary]) as tf.Tensor2D, bias: tf.tensor1d(Array.from({ length: vocabulary }, (_, id) => Number(id % 7 === 3))) }
       assert.deepStrictEqual(new Set(mostLikelyTokens(head, level).dataSync()), new Set([vocabulary > 3 ? 3 : 0]))
     })), { numRuns: 12 }))
+
+  lawful("find it among many tokens, where bytes are looked at first", () =>
+    fc.assert(fc.property(rowCounts, fc.constantFrom(1, 7, 66, 257), fc.constantFrom(1024, 1100, 5001), fc.constantFrom(1, 1e-30, 1e12), (rows, width, vocabulary, scale) => tf.tidy(() => {
+      kernels()
+      const head = normal("head", [rows, width], scale) as tf.Tensor2D
+      const kernel = normal("kernel", [width, vocabulary]) as tf.Tensor2D, bias = normal("bias", [vocabulary], scale) as tf.Tensor1D
+      const tokens = mostLikelyTokens(head, { kernel, bias }).dataSync()
+      assert.deepStrictEqual(tokens, withoutOwnKernels(() => mostLikelyTokens(head, { kernel, bias })).dataSync())
+      const twice = { kernel: tf.concat([kernel, kernel], 1), bias: tf.concat([bias, bias]) }
+      assert.deepStrictEqual(mostLikelyTokens(head, twice).dataSync(), tokens, "the first of equal ones")
+    })), { numRuns: 12 }))
+
+  lawful("find it where all tokens are alike, and pass over what is no number", () => tf.tidy(() => {
+    kernels()
+    const [rows, width, vocabulary] = [20, 40, 2000]
+    const head = normal("head", [rows, width]) as tf.Tensor2D, bias = tf.zeros([vocabulary]) as tf.Tensor1D
+    const level = { kernel: tf.zeros([width, vocabulary]) as tf.Tensor2D, bias }
+    assert.deepStrictEqual(new Set(mostLikelyTokens(head, level).dataSync()), new Set([0]))
+    assert.deepStrictEqual(new Set(mostLikelyTokens(tf.zerosLike(head), { kernel: normal("kernel", [width, vocabulary]) as tf.Tensor2D, bias }).dataSync()), new Set([0]))
+    const kernel = normal("kernel", [width, vocabulary]) as tf.Tensor2D
+    const tokens = mostLikelyTokens(head, { kernel, bias }).dataSync()
+    const broken = tf.concat([head, tf.fill([1, width], NaN), tf.slice(head, [0, 0], [3, width])]) as tf.Tensor2D
+    assert.deepStrictEqual([...mostLikelyTokens(broken, { kernel, bias }).dataSync()], [...tokens, 0, ...tokens.slice(0, 3)])
+  }))
+
+  lawful("add what a solver adds, bit for bit", () => tf.tidy(() => {
+    kernels()
+    const terms = [1, -0.3, 0.7].map((coefficient, i) => [coefficient, normal(`term ${i}`, [3, 700, 5]) as tf.Tensor3D] as const)
+    for (const some of [terms, terms.slice(0, 2), terms.slice(1, 2)]) {
+      assert.deepStrictEqual(tensorAlgebra.combine(some).dataSync(), withoutOwnKernels(() => tensorAlgebra.combine(some)).dataSync())
+    }
+  }))
 
   lawful("draw the normals that JavaScript draws, bit for bit", () => {
     kernels()

@@ -18,6 +18,7 @@ void RegisterNewtonSchulz();
 void RegisterOptimizer();
 void RegisterTrunk();
 void RegisterDecode();
+void RegisterCombine();
 void RegisterMemory();
 
 // Freed memory stays with the process from now on, until an operation gives it back.
