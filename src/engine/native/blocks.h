@@ -25,12 +25,17 @@ struct alignas(64) Block {
   float value[kSide][kSide];
 };
 
+
 // block[row, column] ← Σ over terms of left[term, row] · right[term, column]; both are [terms, kSide], in the order of the terms.
 inline void Multiply(const float *__restrict left, const float *__restrict right, int64_t terms, Block &block) {
   for (int first = 0; first < kSide; first += kBlockRows) {
     Vector total[kBlockRows][kVectors] = {};
     for (int64_t term = 0; term < terms; term++) {
       const float *factor = left + term * kSide + first;
+      if (first == 0) {
+        __builtin_prefetch(left + (term + kAhead) * kSide);
+        __builtin_prefetch(right + (term + kAhead) * kSide);
+      }
       Vector column[kVectors];
 #pragma GCC unroll 2
       for (int i = 0; i < kVectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + term * kSide + i * kLanes);

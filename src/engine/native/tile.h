@@ -21,6 +21,10 @@ typedef float Vector __attribute__((vector_size(kLanes * sizeof(float)), aligned
 
 inline int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Terms that are asked for before they are needed: panels come from the second-level cache, and not every processor sees that
+// they will be wanted.
+constexpr int64_t kAhead = 16;
+
 // tile[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the
 // terms, for the first `vectors` · kLanes columns. Inlined, so that distances known to the caller are constants.
 template <int vectors = 2>
@@ -29,6 +33,7 @@ inline __attribute__((always_inline)) void Multiply(const float *__restrict left
   Vector total[kRows][vectors] = {};
   for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm) {
     Vector column[vectors];
+    for (int i = 0; i < vectors; i++) __builtin_prefetch(right + kAhead * rightTerm + i * kLanes);
 #pragma GCC unroll 2
     for (int i = 0; i < vectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + i * kLanes);
 #pragma GCC unroll 16
