@@ -1,0 +1,130 @@
+// Attention of one head in one sequence. Weights of kColumns queries are held at a time.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "panels.h"
+#include "vector_math.h"
+
+namespace elf {
+
+// Rotations turned round, [headSize, stride].
+struct Rotation {
+  int64_t stride;
+  Buffer cos, sin;
+};
+
+// One head of one sequence at a time; all buffers are [channel, position].
+class Head {
+ public:
+  Head(const Sizes &sizes, const Rotation &rotation)
+      : sizes_(sizes), rotation_(rotation), stride_(rotation.stride), query_(Rows(sizes.headSize)), key_(Rows(sizes.headSize)),
+        value_(Rows(sizes.headSize)), scores_(Allocate((sizes.positions + kRows) * kColumns)) {}
+
+  // Takes a head of the product [panel, 3 · heads · headSize, lane] and adds what it attends to to `out` [panel, hidden, lane].
+  void Attend(const float *product, const float *queryNorm, const float *keyNorm, int64_t sequence, int64_t head, float *out) {
+    const int64_t at = head * sizes_.headSize;
+    Take(product, sequence, at, query_.get());
+    Take(product, sequence, sizes_.hidden + at, key_.get());
+    Take(product, sequence, 2 * sizes_.hidden + at, value_.get());
+    Turn(query_.get(), queryNorm, 1.0f / std::sqrt(static_cast<float>(sizes_.headSize)));
+    Turn(key_.get(), keyNorm, 1);
+    for (int64_t first = 0; first < sizes_.positions; first += kColumns) {
+      if (sizes_.positions - first > kLanes) AttendFrom<2>(first, sequence, at, out);
+      else AttendFrom<1>(first, sequence, at, out);
+    }
+  }
+
+ private:
+  // Tiles may reach kRows numbers beyond the last row.
+  Buffer Rows(int64_t channels) const { return Zeros((Ceiling(channels, kRows) * kRows + 1) * stride_); }
+
+  void Take(const float *product, int64_t sequence, int64_t from, float *to) const {
+    EachRun(sizes_, sequence, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
+      const float *source = product + (panel * 3 * sizes_.hidden + from) * kColumns + lane;
+      for (int64_t channel = 0; channel < sizes_.headSize; channel++) std::copy_n(source + channel * kColumns, count, to + channel * stride_ + position);
+    });
+  }
+
+  // Normalises and rotates.
+  void Turn(float *x, const float *weight, float factor) const {
+    for (int64_t first = 0; first < stride_; first += kColumns) {
+      float scale[kColumns] = {};
+      for (int64_t channel = 0; channel < sizes_.headSize; channel++)
+        for (int lane = 0; lane < kColumns; lane++) scale[lane] += x[channel * stride_ + first + lane] * x[channel * stride_ + first + lane];
+      for (int lane = 0; lane < kColumns; lane++) scale[lane] = 1.0f / std::sqrt(scale[lane] / sizes_.headSize + kEpsilon);
+      for (int64_t channel = 0; channel < sizes_.headSize; channel += 2) {
+        const int64_t at = channel * stride_ + first;
+        float *even = x + at, *odd = even + stride_;
+        const float *cos = rotation_.cos.get() + at, *sin = rotation_.sin.get() + at;
+        const float evenWeight = weight[channel] * factor, oddWeight = weight[channel + 1] * factor;
+#pragma omp simd
+        for (int lane = 0; lane < kColumns; lane++) {
+          const float a = even[lane] * scale[lane] * evenWeight, b = odd[lane] * scale[lane] * oddWeight;
+          even[lane] = a * cos[lane] - b * sin[lane];
+          odd[lane] = b * cos[stride_ + lane] + a * sin[stride_ + lane];
+        }
+      }
+    }
+  }
+
+  // What the queries of `vectors` vectors from `first` on attend to.
+  template <int vectors>
+  void AttendFrom(int64_t first, int64_t sequence, int64_t at, float *out) {
+    float share[vectors * kLanes];
+    Weigh<vectors>(first, share);
+    Collect<vectors>(first, share, sequence, at, out);
+  }
+
+  // scores_[key, lane] ← e^(key · query − greatest); share ← 1 / their sums.
+  template <int vectors>
+  void Weigh(int64_t first, float *share) {
+    constexpr int width = vectors * kLanes;
+    float greatest[width];
+    std::fill_n(greatest, width, -INFINITY);
+    for (int64_t key = 0; key < sizes_.positions; key += kRows) {
+      Tile &tile = *reinterpret_cast<Tile *>(scores_.get() + key * kColumns);
+      Multiply<vectors>(key_.get() + key, 1, stride_, query_.get() + first, stride_, sizes_.headSize, tile);
+      for (int64_t row = 0; row < std::min<int64_t>(kRows, sizes_.positions - key); row++)
+        for (int lane = 0; lane < width; lane++) greatest[lane] = std::max(greatest[lane], tile.value[row][lane]);
+    }
+    float total[width] = {};
+    for (int64_t key = 0; key < sizes_.positions; key++) {
+      float *score = scores_.get() + key * kColumns;
+#pragma omp simd
+      for (int lane = 0; lane < width; lane++) {
+        score[lane] = Exp(score[lane] - greatest[lane]);
+        total[lane] += score[lane];
+      }
+    }
+    for (int lane = 0; lane < width; lane++) share[lane] = 1 / total[lane];
+  }
+
+  // The values under those weights go to the queries' places.
+  template <int vectors>
+  void Collect(int64_t first, const float *share, int64_t sequence, int64_t at, float *out) const {
+    Tile tile;
+    const int64_t end = std::min(first + vectors * kLanes, sizes_.positions);
+    for (int64_t channel = 0; channel < sizes_.headSize; channel += kRows) {
+      Multiply<vectors>(value_.get() + channel * stride_, stride_, 1, scores_.get(), kColumns, sizes_.positions, tile);
+      const int64_t rows = std::min<int64_t>(kRows, sizes_.headSize - channel);
+      for (int64_t row = 0; row < rows; row++) {
+        float *sums = tile.value[row];
+        for (int lane = 0; lane < vectors * kLanes; lane++) sums[lane] *= share[lane];
+        for (int64_t position = first; position < end;) {
+          const int64_t token = sequence * sizes_.positions + position, lane = token % kColumns, count = std::min(kColumns - lane, end - position);
+          std::copy_n(sums + position - first, count, out + ((token / kColumns) * sizes_.hidden + at + channel + row) * kColumns + lane);
+          position += count;
+        }
+      }
+    }
+  }
+
+  const Sizes &sizes_;
+  const Rotation &rotation_;
+  int64_t stride_;
+  Buffer query_, key_, value_, scores_;
+};
+
+}  // namespace elf

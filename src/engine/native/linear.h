@@ -1,0 +1,81 @@
+// Products of a weight with panels of tokens. Weights are read as they are stored, and what follows a product is done while its tile
+// is at hand.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "panels.h"
+#include "pool.h"
+
+namespace elf {
+
+// Numbers of weights that stay in the second-level cache while activations pass by.
+constexpr int64_t kCached = 1 << 15;
+
+// kRows rows of a weight, zeros below the last one. Where rows lie apart by a multiple of a page they would displace each other
+// from the first-level cache, so they are copied.
+class WeightRows {
+ public:
+  explicit WeightRows(int64_t inputs) : inputs_(inputs), copies_(Allocate(kRows * (inputs + kLanes))) {}
+
+  void Take(const float *weight, int64_t first, int64_t outputs) {
+    rows_ = weight + first * inputs_;
+    apart_ = inputs_;
+    if (first + kRows <= outputs && inputs_ * sizeof(float) % 4096 != 0) return;
+    for (int64_t row = 0; row < kRows; row++) {
+      float *to = copies_.get() + row * (inputs_ + kLanes);
+      if (first + row < outputs) std::copy_n(rows_ + row * inputs_, inputs_, to);
+      else std::fill_n(to, inputs_, 0.0f);
+    }
+    rows_ = copies_.get();
+    apart_ = inputs_ + kLanes;
+  }
+
+  void Times(const float *panel, bool narrow, Tile &tile) const {
+    if (narrow) Multiply<1>(rows_, apart_, 1, panel, kColumns, inputs_, tile);
+    else Multiply(rows_, apart_, 1, panel, kColumns, inputs_, tile);
+  }
+
+ private:
+  int64_t inputs_, apart_ = 0;
+  const float *rows_ = nullptr;
+  AlignedBuffer copies_;
+};
+
+// Asks for part `at` of `of` of what lies in [begin, end), so that it is in the second-level cache when it is needed.
+inline void Fetch(const float *begin, const float *end, int64_t at, int64_t of) {
+  const int64_t count = std::max<int64_t>(0, end - begin);
+  for (int64_t i = count * at / of; i < count * (at + 1) / of; i += 16) __builtin_prefetch(begin + i, 0, 2);
+}
+
+// Products of a weight [parts · outputs, inputs] with all panels. finish(output, rows, panel, tiles) gets, for each part,
+// those of `rows` outputs from `output` on with one panel. Some rows of the weight stay in the cache while all panels pass by,
+// and the next ones come there meanwhile.
+template <int parts, typename Finish>
+void Linear(const float *input, int64_t inputs, const float *weight, int64_t outputs, const Sizes &sizes, const Finish &finish) {
+  const int64_t panels = sizes.panels();
+  const int64_t together = std::max<int64_t>(1, kCached / (parts * kRows * inputs));
+  Parallel(Ceiling(outputs, kRows), 1, [&](int64_t begin, int64_t end) {
+    std::vector<WeightRows> rows;
+    for (int64_t i = 0; i < parts * std::min(together, end - begin); i++) rows.emplace_back(inputs);
+    Tile tiles[parts] = {};
+    for (int64_t first = begin; first < end; first += together) {
+      const int64_t last = std::min(end, first + together), next = std::min(outputs, std::min(end, last + together) * kRows);
+      for (int64_t group = first; group < last; group++)
+        for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Take(weight + part * outputs * inputs, group * kRows, outputs);
+      for (int64_t panel = 0; panel < panels; panel++) {
+        for (int part = 0; part < parts; part++)
+          Fetch(weight + (part * outputs + last * kRows) * inputs, weight + (part * outputs + next) * inputs, panel, panels);
+        const bool narrow = panel + 1 == panels && sizes.narrowEnd();
+        for (int64_t group = first; group < last; group++) {
+          const int64_t output = group * kRows;
+          for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, narrow, tiles[part]);
+          finish(output, std::min<int64_t>(kRows, outputs - output), panel, tiles);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace elf
