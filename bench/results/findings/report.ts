@@ -1,0 +1,75 @@
+/** The findings as a table and a picture. Means and deviations are over the seeds, which are those of training. */
+import { chart, linear, type Panel, perplexityAxis, type Series } from "../../../src/run/evaluation/chart.ts"
+import { Evaluation } from "../../../src/run/index.ts"
+import type { Figures, Judged } from "./judge.ts"
+import { readLosses } from "./losses.ts"
+import { type VariantName, variants } from "./variants.ts"
+import { count, type Point } from "./write.ts"
+
+type Row = Point & Figures
+
+/** Points that differ in their seed alone. */
+const groups = (points: ReadonlyArray<Row>): ReadonlyArray<ReadonlyArray<Row>> =>
+  [...Map.groupBy(points, ({ decoder, sampler, scale, solver, steps }) => [sampler, decoder, solver, steps, scale].join()).values()]
+
+const spread = (values: ReadonlyArray<number>, digits: number): string => {
+  const over = Evaluation.overSeeds(values)
+  if (over === undefined) return "–"
+  const [mean, deviation] = [over.mean, over.deviation].map((value) => value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }))
+  return values.length > 1 ? `${mean} ± ${deviation}` : mean!
+}
+
+const nameOf = (sampler: VariantName, decoder: VariantName): string =>
+  sampler === decoder ? variants[sampler].label : `${variants[sampler].label}, read by ${variants[decoder].label}`
+
+const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [line(head), line(head.map(() => "---")), ...rows.map(line), ""].join("\n")
+
+const losses = (seeds: ReadonlyArray<number>): string =>
+  table(["network", "denoiser: velocity error", "decoder: nats a token", "seeds"], (Object.keys(variants) as Array<VariantName>).flatMap((variant) => {
+    const found = seeds.flatMap((seed) => readLosses({ variant, seed }) ?? [])
+    if (found.length === 0) return []
+    return [[variants[variant].label, spread(found.map(({ denoiser }) => denoiser), 3), spread(found.map(({ decoder }) => decoder), 3), String(found.length)]]
+  }))
+
+const texts = (points: ReadonlyArray<Row>): string =>
+  table(["network", "solver", "steps", "scale", "perplexity", "entropy", "seed by seed"], groups(points).map((group) => {
+    const { decoder, sampler, scale, solver, steps } = group[0]!
+    const of = (key: keyof Figures) => group.map((row) => row[key])
+    return [nameOf(sampler, decoder), solver, String(steps), String(scale), spread(of("perplexity"), 0), spread(of("entropy"), 2), of("perplexity").map((value) => value.toFixed(0)).join(", ")]
+  }))
+
+/** Markdown: held-out losses, then perplexity and entropy of texts. */
+export const report = ({ heldOut, points }: Judged, seeds: ReadonlyArray<number>): string => [
+  losses(seeds),
+  texts(points),
+  `Held-out text: perplexity ${heldOut.perplexity.toFixed(0)}, entropy ${heldOut.entropy.toFixed(2)}. ${count} texts a point and seed.\n`
+].join("\n")
+
+/** The findings, and the pairs of sampler and decoder that each compares. */
+const comparisons: ReadonlyArray<readonly [title: string, pairs: ReadonlyArray<readonly [VariantName, VariantName]>]> = [
+  ["A larger network", [["base", "base"], ["larger", "larger"]]],
+  ["Contextual embeddings", [["base", "base"], ["tokens", "tokens"], ["noisierTokens", "noisierTokens"]]],
+  ["A separate decoder", [["base", "base"], ["base", "decoder"], ["denoiser", "decoder"]]]
+]
+
+const meanOf = (rows: ReadonlyArray<Row>, key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0) / rows.length
+
+/** A line over the self-conditioning scales of one number of steps. */
+const seriesOf = (points: ReadonlyArray<Row>, sampler: VariantName, decoder: VariantName): ReadonlyArray<Series> => {
+  const own = points.filter((row) => row.sampler === sampler && row.decoder === decoder)
+  return [...Map.groupBy(own, ({ solver, steps }) => `${solver}, ${steps} steps`)].map(([setting, rows]) => ({
+    label: `${nameOf(sampler, decoder)}, ${setting}`,
+    marks: groups(rows).map((group) => ({ x: meanOf(group, "entropy"), y: meanOf(group, "perplexity"), label: String(group[0]!.scale) })),
+    dots: rows.map(({ entropy, perplexity }) => ({ x: entropy, y: perplexity }))
+  }))
+}
+
+/** A panel a finding: perplexity against entropy. Numbers beside the marks are self-conditioning scales. */
+export const plot = ({ points }: Judged): string => {
+  const shared = { x: linear(points.map(({ entropy }) => entropy)), y: perplexityAxis(points.map(({ perplexity }) => perplexity)), xTitle: "unigram entropy, nats" }
+  const panels = comparisons.map(([title, pairs]): Panel => ({ ...shared, title: `${title}: perplexity against entropy`, series: pairs.flatMap(([sampler, decoder]) => seriesOf(points, sampler, decoder)) }))
+  return chart(points.length === 0 ? [] : panels, `Means of the seeds, which are the pale dots; ${count} texts each, numbers are self-conditioning scales. Judged by Kneser–Ney 3-grams of the training text: a stand-in for GPT-2.`)
+}

@@ -1,0 +1,55 @@
+/**
+ * The encoder that ships, without context: each token's own embedding, normalised as the encoder normalises what it puts
+ * out. A T5 encoder cannot have no layer, so this one has one that adds nothing.
+ */
+import { Effect, Stream } from "effect"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Parquet, Safetensors, T5Folder } from "../../../src/io/index.ts"
+import { Encoder } from "../../../src/model/Encoder.ts"
+import { t5Shapes } from "../../../src/model/T5Encoder.ts"
+import { Tokenizer } from "../../../src/model/Tokenizer.ts"
+import { pack, tokenize } from "../../../src/streams/index.ts"
+import { corpus, type LatentStatistics, root, tokenTable } from "./variants.ts"
+
+const shipped = join(root, "models", "encoder-sotu")
+const statisticsFile = join(tokenTable, "statistics.json")
+
+/** Writes the folder: the shipped token table, gains of one, and zeros for whatever would mix tokens. */
+const write = Effect.fnUntraced(function*() {
+  const { config: { num_layers: _, ...config }, tensors } = yield* T5Folder.load(shipped)
+  const flat = { ...config, num_layers: 1 }
+  const table = tensors.find(({ name }) => name === "shared.weight")!
+  mkdirSync(tokenTable, { recursive: true })
+  yield* Safetensors.write(join(tokenTable, "model.safetensors"), Array.from(t5Shapes(flat), ([name, shape]) => {
+    const size = shape.reduce((a, b) => a * b, 1)
+    const data = name === table.name ? table.data : new Float32Array(size).fill(name.endsWith("layer_norm.weight") ? 1 : 0)
+    return { name, shape, data, dtype: "F16" as const }
+  }))
+  writeFileSync(join(tokenTable, "config.json"), JSON.stringify({ model_type: "t5", ...flat }))
+})
+
+/** Mean and deviation of the latents of the held-out text, the rows that the shipped encoder's were measured on. */
+const measure = Effect.fnUntraced(function*() {
+  const { endOfSequenceId, padId } = yield* Tokenizer
+  const rows = yield* Parquet.read(corpus("held-out"), { column: "text" }).pipe(
+    tokenize,
+    pack({ length: 64, endOfSequenceId, padId, remainder: "drop" }),
+    Stream.take(256),
+    Stream.runCollect
+  )
+  const { embed } = yield* Encoder
+  const latents = yield* embed({ size: rows.length, length: 64, ids: Int32Array.from(rows.flatMap(({ ids }) => [...ids])) })
+  const mean = latents.reduce((a, b) => a + b, 0) / latents.length
+  return { mean, standardDeviation: Math.sqrt(latents.reduce((sum, x) => sum + (x - mean) ** 2, 0) / latents.length) }
+})
+
+/** Writes the encoder without context where it is not there yet. → what its latents are normalised by */
+export const makeTokenTable = Effect.fnUntraced(function*() {
+  if (existsSync(statisticsFile)) return JSON.parse(readFileSync(statisticsFile, "utf8")) as LatentStatistics
+  yield* write()
+  const encoder = Encoder.layerT5(yield* T5Folder.load(tokenTable), { mean: 0, standardDeviation: 1 })
+  const statistics: LatentStatistics = yield* measure().pipe(Effect.provide([encoder, Tokenizer.layer]))
+  writeFileSync(statisticsFile, JSON.stringify(statistics))
+  return statistics
+})
