@@ -6,7 +6,7 @@ import { Effect, Stream } from "effect"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Parquet, Safetensors, T5Folder } from "../../../src/io/index.ts"
-import { Encoder } from "../../../src/model/Encoder.ts"
+import { Encoder, type T5Weights } from "../../../src/model/Encoder.ts"
 import { t5Shapes } from "../../../src/model/T5Encoder.ts"
 import { Tokenizer } from "../../../src/model/Tokenizer.ts"
 import { pack, tokenize } from "../../../src/streams/index.ts"
@@ -15,18 +15,18 @@ import { corpus, type LatentStatistics, root, tokenTable } from "./variants.ts"
 const shipped = join(root, "models", "encoder-sotu")
 const statisticsFile = join(tokenTable, "statistics.json")
 
-/** Writes the folder: the shipped token table, gains of one, and zeros for whatever would mix tokens. */
-const write = Effect.fnUntraced(function*() {
-  const { config: { num_layers: _, ...config }, tensors } = yield* T5Folder.load(shipped)
-  const flat = { ...config, num_layers: 1 }
+/** The same token table, gains of one, and zeros for whatever would mix tokens. */
+export const withoutContext = ({ config, tensors }: T5Weights): T5Weights => {
   const table = tensors.find(({ name }) => name === "shared.weight")!
+  const flat = { ...config, num_layers: 1 }
+  const filled = (name: string, shape: ReadonlyArray<number>) => new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(name.endsWith("layer_norm.weight") ? 1 : 0)
+  return { config: flat, tensors: Array.from(t5Shapes(flat), ([name, shape]) => name === table.name ? table : { name, shape, data: filled(name, shape) }) }
+}
+
+const write = Effect.fnUntraced(function*({ config, tensors }: T5Weights) {
   mkdirSync(tokenTable, { recursive: true })
-  yield* Safetensors.write(join(tokenTable, "model.safetensors"), Array.from(t5Shapes(flat), ([name, shape]) => {
-    const size = shape.reduce((a, b) => a * b, 1)
-    const data = name === table.name ? table.data : new Float32Array(size).fill(name.endsWith("layer_norm.weight") ? 1 : 0)
-    return { name, shape, data, dtype: "F16" as const }
-  }))
-  writeFileSync(join(tokenTable, "config.json"), JSON.stringify({ model_type: "t5", ...flat }))
+  yield* Safetensors.write(join(tokenTable, "model.safetensors"), tensors.map((tensor) => ({ ...tensor, dtype: "F16" as const })))
+  writeFileSync(join(tokenTable, "config.json"), JSON.stringify({ model_type: "t5", ...config }))
 })
 
 /** Mean and deviation of the latents of the held-out text, the rows that the shipped encoder's were measured on. */
@@ -47,7 +47,7 @@ const measure = Effect.fnUntraced(function*() {
 /** Writes the encoder without context where it is not there yet. → what its latents are normalised by */
 export const makeTokenTable = Effect.fnUntraced(function*() {
   if (existsSync(statisticsFile)) return JSON.parse(readFileSync(statisticsFile, "utf8")) as LatentStatistics
-  yield* write()
+  yield* write(withoutContext(yield* T5Folder.load(shipped)))
   const encoder = Encoder.layerT5(yield* T5Folder.load(tokenTable), { mean: 0, standardDeviation: 1 })
   const statistics: LatentStatistics = yield* measure().pipe(Effect.provide([encoder, Tokenizer.layer]))
   writeFileSync(statisticsFile, JSON.stringify(statistics))
