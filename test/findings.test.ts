@@ -25,8 +25,8 @@ const places = ["checkpoint.directory", "log.file"]
 const changed: Readonly<Record<VariantName, ReadonlyArray<string>>> = {
   base: [],
   larger: ["model.hidden"],
-  tokens: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation"],
-  noisierTokens: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation", "flow.noiseScale"],
+  tokens: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation", "flow.noiseScale", "flow.decoderNoiseScale"],
+  tokensSameNoise: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation"],
   denoiser: ["flow.decoderProbability"],
   decoder: ["flow.decoderProbability"]
 }

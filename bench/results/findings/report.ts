@@ -51,7 +51,7 @@ export const report = ({ heldOut, points }: Judged, seeds: ReadonlyArray<number>
 /** The findings, and the pairs of sampler and decoder that each compares. */
 const comparisons: ReadonlyArray<readonly [title: string, pairs: ReadonlyArray<readonly [VariantName, VariantName]>]> = [
   ["A larger network", [["base", "base"], ["larger", "larger"]]],
-  ["Contextual embeddings", [["base", "base"], ["tokens", "tokens"], ["noisierTokens", "noisierTokens"]]],
+  ["Contextual embeddings", [["base", "base"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"]]],
   ["A separate decoder", [["base", "base"], ["base", "decoder"], ["denoiser", "decoder"]]]
 ]
 

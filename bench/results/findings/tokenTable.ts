@@ -29,17 +29,27 @@ const write = Effect.fnUntraced(function*({ config, tensors }: T5Weights) {
   writeFileSync(join(tokenTable, "config.json"), JSON.stringify({ model_type: "t5", ...config }))
 })
 
-/** Mean and deviation of the latents of the held-out text, the rows that the shipped encoder's were measured on. */
-const measure = Effect.fnUntraced(function*() {
+/** The first rows of a part of the corpus: their ids and latents. */
+export const latentsOf = Effect.fnUntraced(function*(part: Parameters<typeof corpus>[0], rows: number) {
   const { endOfSequenceId, padId } = yield* Tokenizer
-  const rows = yield* Parquet.read(corpus("held-out"), { column: "text" }).pipe(
+  const { embed } = yield* Encoder
+  const batches = yield* Parquet.read(corpus(part), { column: "text" }).pipe(
     tokenize,
     pack({ length: 64, endOfSequenceId, padId, remainder: "drop" }),
-    Stream.take(256),
+    Stream.take(rows),
+    Stream.grouped(64),
+    Stream.mapEffect((group) => {
+      const ids = Int32Array.from(group.flatMap(({ ids }) => [...ids]))
+      return Effect.map(embed({ size: group.length, length: 64, ids }), (latents) => ({ ids, latents }))
+    }),
     Stream.runCollect
   )
-  const { embed } = yield* Encoder
-  const latents = yield* embed({ size: rows.length, length: 64, ids: Int32Array.from(rows.flatMap(({ ids }) => [...ids])) })
+  return { ids: Int32Array.from(batches.flatMap(({ ids }) => [...ids])), latents: Float32Array.from(batches.flatMap(({ latents }) => [...latents])) }
+})
+
+/** Mean and deviation of the latents of the held-out text, the rows that the shipped encoder's were measured on. */
+const measure = Effect.fnUntraced(function*() {
+  const { latents } = yield* latentsOf("held-out", 256)
   const mean = latents.reduce((a, b) => a + b, 0) / latents.length
   return { mean, standardDeviation: Math.sqrt(latents.reduce((sum, x) => sum + (x - mean) ** 2, 0) / latents.length) }
 })

@@ -27,15 +27,17 @@ export interface Variant {
   readonly hidden?: number
   /** Latents of the encoder's token table instead of the encoder's own. */
   readonly withoutContext?: boolean
-  readonly noiseScale?: number
+  /** Times the base's noise, of either branch. */
+  readonly noise?: number
   readonly decoderProbability?: number
 }
 
 export const variants = {
   base: { label: "base: 4 × 128" },
   larger: { label: "larger: 4 × 256", hidden: 256 },
-  tokens: { label: "base on token embeddings", withoutContext: true },
-  noisierTokens: { label: "base on token embeddings, noise scale 2", withoutContext: true, noiseScale: 2 },
+  // `recognise.ts`: this much more noise, and a token is as hard to recognise as in contextual latents.
+  tokens: { label: "base on token embeddings", withoutContext: true, noise: 1.25 },
+  tokensSameNoise: { label: "base on token embeddings, the base's noise", withoutContext: true },
   denoiser: { label: "denoiser rows only", decoderProbability: 0 },
   decoder: { label: "decoder rows only", decoderProbability: 1 }
 } as const satisfies Readonly<Record<string, Variant>>
@@ -49,7 +51,7 @@ export interface Trained {
 }
 
 /** Statistics of encoder-sotu's latents, as its card has them. */
-const contextual: LatentStatistics = { mean: 0.18386, standardDeviation: 1.57609 }
+export const contextual: LatentStatistics = { mean: 0.18386, standardDeviation: 1.57609 }
 
 /** The folder of a network's checkpoints. */
 export const checkpoints = ({ seed, variant }: Trained): string => join(folder, variant, `seed-${seed}`)
@@ -57,6 +59,7 @@ export const checkpoints = ({ seed, variant }: Trained): string => join(folder, 
 /** The run file of a network, its paths absolute. `withoutContext` are the statistics of the token table's latents. */
 export const runFile = (trained: Trained, steps: number, withoutContext: LatentStatistics) => {
   const variant: Variant = variants[trained.variant]
+  const { noise = 1 } = variant
   const { mean, standardDeviation } = variant.withoutContext === true ? withoutContext : contextual
   return {
     seed: trained.seed,
@@ -67,7 +70,7 @@ export const runFile = (trained: Trained, steps: number, withoutContext: LatentS
       latentStandardDeviation: standardDeviation
     },
     data: { train: corpus("train"), batchSize: 16 },
-    flow: { noiseScale: variant.noiseScale ?? 1, decoderNoiseScale: 2, decoderProbability: variant.decoderProbability ?? 0.2 },
+    flow: { noiseScale: noise, decoderNoiseScale: 2 * noise, decoderProbability: variant.decoderProbability ?? 0.2 },
     optimizer: { steps, learningRate: 0.01, schedule: "cosine", warmupSteps: 20, minimumLearningRate: 0.0005, emaDecay: 0.98 },
     checkpoint: { directory: checkpoints(trained), every: 100, keep: 1 },
     log: { every: 50, heldOutEvery: 1_000_000, file: join(checkpoints(trained), "metrics.jsonl") },

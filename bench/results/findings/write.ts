@@ -25,7 +25,7 @@ export interface Point {
 
 /** Whose latents are read by whom: each network by itself, the base's by the separate decoder, and two separate networks. */
 const pairs: ReadonlyArray<readonly [sampler: VariantName, decoder: VariantName]> =
-  [["base", "base"], ["larger", "larger"], ["tokens", "tokens"], ["noisierTokens", "noisierTokens"], ["base", "decoder"], ["denoiser", "decoder"]]
+  [["base", "base"], ["larger", "larger"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"], ["base", "decoder"], ["denoiser", "decoder"]]
 
 /** The settings that each pair is written with. */
 const settings = [1, 2, 4].map((scale) => ({ solver: "ode", steps: 32, scale } as const))
