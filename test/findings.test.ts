@@ -28,7 +28,8 @@ const changed: Readonly<Record<VariantName, ReadonlyArray<string>>> = {
   tokens: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation", "flow.noiseScale", "flow.decoderNoiseScale"],
   tokensSameNoise: ["encoder.path", "encoder.latentMean", "encoder.latentStandardDeviation"],
   denoiser: ["flow.decoderProbability"],
-  decoder: ["flow.decoderProbability"]
+  decoder: ["flow.decoderProbability"],
+  briefDecoder: ["flow.decoderProbability", "optimizer.steps"]
 }
 
 describe("the networks of the findings", () => {

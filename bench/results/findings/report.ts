@@ -52,24 +52,30 @@ export const report = ({ heldOut, points }: Judged, seeds: ReadonlyArray<number>
 const comparisons: ReadonlyArray<readonly [title: string, pairs: ReadonlyArray<readonly [VariantName, VariantName]>]> = [
   ["A larger network", [["base", "base"], ["larger", "larger"]]],
   ["Contextual embeddings", [["base", "base"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"]]],
-  ["A separate decoder", [["base", "base"], ["base", "decoder"], ["denoiser", "decoder"]]]
+  ["A separate decoder", [["base", "base"], ["base", "decoder"], ["base", "briefDecoder"], ["denoiser", "decoder"]]]
 ]
 
 const meanOf = (rows: ReadonlyArray<Row>, key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0) / rows.length
 
-/** A line over the self-conditioning scales of one number of steps. */
-const seriesOf = (points: ReadonlyArray<Row>, sampler: VariantName, decoder: VariantName): ReadonlyArray<Series> => {
-  const own = points.filter((row) => row.sampler === sampler && row.decoder === decoder)
-  return [...Map.groupBy(own, ({ solver, steps }) => `${solver}, ${steps} steps`)].map(([setting, rows]) => ({
-    label: `${nameOf(sampler, decoder)}, ${setting}`,
-    marks: groups(rows).map((group) => ({ x: meanOf(group, "entropy"), y: meanOf(group, "perplexity"), label: String(group[0]!.scale) })),
-    dots: rows.map(({ entropy, perplexity }) => ({ x: entropy, y: perplexity }))
-  }))
+/** A line over the numbers of steps, at the scale that all of them have. */
+const seriesOf = (points: ReadonlyArray<Row>, sampler: VariantName, decoder: VariantName): Series => {
+  const own = points.filter((row) => row.sampler === sampler && row.decoder === decoder && row.scale === 2).toSorted((a, b) => a.steps - b.steps)
+  return {
+    label: nameOf(sampler, decoder),
+    marks: groups(own).map((group) => ({ x: meanOf(group, "entropy"), y: meanOf(group, "perplexity"), label: String(group[0]!.steps) })),
+    dots: own.map(({ entropy, perplexity }) => ({ x: entropy, y: perplexity }))
+  }
 }
 
-/** A panel a finding: perplexity against entropy. Numbers beside the marks are self-conditioning scales. */
-export const plot = ({ points }: Judged): string => {
-  const shared = { x: linear(points.map(({ entropy }) => entropy)), y: perplexityAxis(points.map(({ perplexity }) => perplexity)), xTitle: "unigram entropy, nats" }
-  const panels = comparisons.map(([title, pairs]): Panel => ({ ...shared, title: `${title}: perplexity against entropy`, series: pairs.flatMap(([sampler, decoder]) => seriesOf(points, sampler, decoder)) }))
-  return chart(points.length === 0 ? [] : panels, `Means of the seeds, which are the pale dots; ${count} texts each, numbers are self-conditioning scales. Judged by Kneser–Ney 3-grams of the training text: a stand-in for GPT-2.`)
+/** A panel a finding: perplexity against entropy. Numbers beside the marks are steps. */
+export const plot = ({ heldOut, points }: Judged): string => {
+  const all = [...points, heldOut]
+  const shared = {
+    x: linear(all.map(({ entropy }) => entropy)),
+    y: perplexityAxis(all.map(({ perplexity }) => perplexity)),
+    xTitle: "unigram entropy, nats",
+    yardstick: { x: heldOut.entropy, y: heldOut.perplexity }
+  }
+  const panels = comparisons.map(([title, pairs]): Panel => ({ ...shared, title: `${title}: perplexity against entropy`, series: pairs.map(([sampler, decoder]) => seriesOf(points, sampler, decoder)) }))
+  return chart(points.length === 0 ? [] : panels, `Means of the seeds, which are the pale dots; ${count} texts each, numbers are steps (ODE, self-conditioning scale 2). Judged by Kneser–Ney 3-grams of the training text: a stand-in for GPT-2.`)
 }

@@ -2,13 +2,13 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { checkpoints, type LatentStatistics, root, runFile, type Trained } from "./variants.ts"
+import { checkpoints, type LatentStatistics, root, runFile, stepsOf, type Trained } from "./variants.ts"
 
 const stepFolders = (folder: string): ReadonlyArray<string> => existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("step-")) : []
 
 /** Whether a network has all its steps. */
 export const isTrained = (trained: Trained, steps: number): boolean =>
-  stepFolders(checkpoints(trained)).includes(`step-${String(steps).padStart(8, "0")}`)
+  stepFolders(checkpoints(trained)).includes(`step-${String(stepsOf(trained, steps)).padStart(8, "0")}`)
 
 /** Trains a network to its last step. */
 export const train = (trained: Trained, steps: number, withoutContext: LatentStatistics): void => {

@@ -1,6 +1,6 @@
 /**
  * The networks that are compared: one base, and what each variant changes of it. All see the same rows in the same order,
- * for as many steps.
+ * for as many steps where nothing else is said.
  */
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -30,6 +30,8 @@ export interface Variant {
   /** Times the base's noise, of either branch. */
   readonly noise?: number
   readonly decoderProbability?: number
+  /** Of the base's steps. */
+  readonly share?: number
 }
 
 export const variants = {
@@ -39,7 +41,9 @@ export const variants = {
   tokens: { label: "base on token embeddings", withoutContext: true, noise: 1.25 },
   tokensSameNoise: { label: "base on token embeddings, the base's noise", withoutContext: true },
   denoiser: { label: "denoiser rows only", decoderProbability: 0 },
-  decoder: { label: "decoder rows only", decoderProbability: 1 }
+  decoder: { label: "decoder rows only", decoderProbability: 1 },
+  // As many decoder rows as the base sees.
+  briefDecoder: { label: "decoder rows only, a fifth of the steps", decoderProbability: 1, share: 0.2 }
 } as const satisfies Readonly<Record<string, Variant>>
 
 export type VariantName = keyof typeof variants
@@ -55,6 +59,12 @@ export const contextual: LatentStatistics = { mean: 0.18386, standardDeviation: 
 
 /** The folder of a network's checkpoints. */
 export const checkpoints = ({ seed, variant }: Trained): string => join(folder, variant, `seed-${seed}`)
+
+/** Steps of a network, where the base has `steps`. */
+export const stepsOf = ({ variant }: Trained, steps: number): number => {
+  const { share = 1 }: Variant = variants[variant]
+  return Math.round(share * steps)
+}
 
 /** The run file of a network, its paths absolute. `withoutContext` are the statistics of the token table's latents. */
 export const runFile = (trained: Trained, steps: number, withoutContext: LatentStatistics) => {
@@ -72,7 +82,7 @@ export const runFile = (trained: Trained, steps: number, withoutContext: LatentS
     // The corpus is in order of time, and a fifth of it is read: all of it is shuffled.
     data: { train: corpus("train"), batchSize: 16, shuffleWindow: 8192 },
     flow: { noiseScale: noise, decoderNoiseScale: 2 * noise, decoderProbability: variant.decoderProbability ?? 0.2 },
-    optimizer: { steps, learningRate: 0.01, schedule: "cosine", warmupSteps: 20, minimumLearningRate: 0.0005, emaDecay: 0.98 },
+    optimizer: { steps: stepsOf(trained, steps), learningRate: 0.01, schedule: "cosine", warmupSteps: 20, minimumLearningRate: 0.0005, emaDecay: 0.98 },
     checkpoint: { directory: checkpoints(trained), every: 100, keep: 1 },
     log: { every: 50, heldOutEvery: 1_000_000, file: join(checkpoints(trained), "metrics.jsonl") },
     sample: { solver: "ode", steps: 32, selfConditionScale: 2, timeGrid: "uniform" }

@@ -25,10 +25,10 @@ export interface Point {
 
 /** Whose latents are read by whom: each network by itself, the base's by the separate decoder, and two separate networks. */
 const pairs: ReadonlyArray<readonly [sampler: VariantName, decoder: VariantName]> =
-  [["base", "base"], ["larger", "larger"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"], ["base", "decoder"], ["denoiser", "decoder"]]
+  [["base", "base"], ["larger", "larger"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"], ["base", "decoder"], ["base", "briefDecoder"], ["denoiser", "decoder"]]
 
 /** The settings that each pair is written with. */
-const settings = [1, 2, 4].map((scale) => ({ solver: "ode", steps: 32, scale } as const))
+const settings = [[32, 1], [32, 2], [32, 4], [16, 2], [64, 2]].map(([steps, scale]) => ({ solver: "ode", steps: steps!, scale: scale! } as const))
 
 /** All points of a seed. */
 export const pointsOf = (seed: number): ReadonlyArray<Point> =>
