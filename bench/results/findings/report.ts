@@ -12,6 +12,8 @@ type Row = Point & Figures
 const groups = (points: ReadonlyArray<Row>): ReadonlyArray<ReadonlyArray<Row>> =>
   [...Map.groupBy(points, ({ decoder, sampler, scale, solver, steps }) => [sampler, decoder, solver, steps, scale].join()).values()]
 
+const meanOf = (rows: ReadonlyArray<Row>, key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0) / rows.length
+
 const spread = (values: ReadonlyArray<number>, digits: number): string => {
   const over = Evaluation.overSeeds(values)
   if (over === undefined) return "–"
@@ -34,17 +36,25 @@ const losses = (seeds: ReadonlyArray<number>): string =>
     return [[variants[variant].label, spread(found.map(({ denoiser }) => denoiser), 3), spread(found.map(({ decoder }) => decoder), 3), String(found.length)]]
   }))
 
-const texts = (points: ReadonlyArray<Row>): string =>
-  table(["network", "solver", "steps", "scale", "perplexity", "entropy", "seed by seed"], groups(points).map((group) => {
-    const { decoder, sampler, scale, solver, steps } = group[0]!
-    const of = (key: keyof Figures) => group.map((row) => row[key])
-    return [nameOf(sampler, decoder), solver, String(steps), String(scale), spread(of("perplexity"), 0), spread(of("entropy"), 2), of("perplexity").map((value) => value.toFixed(0)).join(", ")]
-  }))
+/** Mean perplexity, that of each seed, and mean entropy. */
+const cell = (rows: ReadonlyArray<Row>): string => {
+  if (rows.length === 0) return "–"
+  const each = rows.map(({ perplexity }) => perplexity.toLocaleString("en-US", { maximumFractionDigits: 0 }))
+  return `${Math.round(meanOf(rows, "perplexity")).toLocaleString("en-US")}${each.length > 1 ? ` (${each.join("; ")})` : ""} · ${meanOf(rows, "entropy").toFixed(2)}`
+}
 
-/** Markdown: held-out losses, then perplexity and entropy of texts. */
+/** A row a pair of sampler and decoder, a column a setting. */
+const texts = (points: ReadonlyArray<Row>, key: "steps" | "scale", unit: string): string => {
+  const settings = [...new Set(points.map((row) => row[key]))].toSorted((a, b) => a - b)
+  return table(["network", ...settings.map((setting) => `${unit} ${setting}`)], [...Map.groupBy(points, ({ decoder, sampler }) => nameOf(sampler, decoder))].map(([name, own]) =>
+    [name, ...settings.map((setting) => cell(own.filter((row) => row[key] === setting)))]))
+}
+
+/** Markdown: held-out losses, then perplexity and entropy of texts over steps and over self-conditioning scales. */
 export const report = ({ heldOut, points }: Judged, seeds: ReadonlyArray<number>): string => [
   losses(seeds),
-  texts(points),
+  texts(points.filter(({ scale }) => scale === 2), "steps", "steps"),
+  texts(points.filter(({ steps }) => steps === 32), "scale", "32 steps, scale"),
   `Held-out text: perplexity ${heldOut.perplexity.toFixed(0)}, entropy ${heldOut.entropy.toFixed(2)}. ${count} texts a point and seed.\n`
 ].join("\n")
 
@@ -54,8 +64,6 @@ const comparisons: ReadonlyArray<readonly [title: string, pairs: ReadonlyArray<r
   ["Contextual embeddings", [["base", "base"], ["tokens", "tokens"], ["tokensSameNoise", "tokensSameNoise"]]],
   ["A separate decoder", [["base", "base"], ["base", "decoder"], ["base", "briefDecoder"], ["denoiser", "decoder"]]]
 ]
-
-const meanOf = (rows: ReadonlyArray<Row>, key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0) / rows.length
 
 /** A line over the numbers of steps, at the scale that all of them have. */
 const seriesOf = (points: ReadonlyArray<Row>, sampler: VariantName, decoder: VariantName): Series => {
