@@ -84,6 +84,6 @@ export const plot = ({ heldOut, points }: Judged): string => {
     xTitle: "unigram entropy, nats",
     yardstick: { x: heldOut.entropy, y: heldOut.perplexity }
   }
-  const panels = comparisons.map(([title, pairs]): Panel => ({ ...shared, title: `${title}: perplexity against entropy`, series: pairs.map(([sampler, decoder]) => seriesOf(points, sampler, decoder)) }))
+  const panels = comparisons.map(([title, pairs]): Panel => ({ ...shared, title: `${title}: perplexity against entropy`, series: pairs.map(([sampler, decoder]) => seriesOf(points, sampler, decoder)).filter(({ marks }) => marks.length > 0) }))
   return chart(points.length === 0 ? [] : panels, `Means of the seeds, which are the pale dots; ${count} texts each, numbers are steps (ODE, self-conditioning scale 2). Judged by Kneser–Ney 3-grams of the training text: a stand-in for GPT-2.`)
 }
