@@ -1,0 +1,59 @@
+/**
+ * Judges the students of `distil.ts` and their teacher at as many steps, and prints the table of docs/results.md.
+ *
+ *     node bench/results/distil.ts 0 1 2 && node bench/results/fewSteps.ts 0 1 2
+ *
+ * Each point is an `elf eval` (64 texts, ODE, uniform grid, Kneser–Ney 3-grams of the corpus as the judge), which starts
+ * where it stopped; reports come to `out/eval/few-steps`.
+ */
+import { spawnSync } from "node:child_process"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "../..")
+const seeds = process.argv.slice(2).map(Number)
+const steps = [1, 2, 4, 8, 16]
+
+interface Point {
+  readonly perplexity: number
+  readonly entropy: number
+}
+
+/** `elf eval` of one checkpoint with one seed and the given numbers of steps; → its points, in that order. */
+const evaluate = (checkpoint: string, seed: number, steps: ReadonlyArray<number>, name: string): ReadonlyArray<Point> => {
+  const output = join(root, "out/eval/few-steps", name)
+  const { status } = spawnSync(process.execPath, [
+    join(root, "src/cli.ts"), "eval", checkpoint, "--scorer-corpus", join(root, "out/corpus/train.parquet"), "--order", "3", "--count", "64",
+    "--solver", "ode", "--time-grid", "uniform", "--steps", steps.join(","), "--seed", String(seed), "--output", output
+  ], { stdio: ["ignore", "ignore", "inherit"] })
+  if (status !== 0) throw new Error(`elf eval ${checkpoint} ended with ${status}`)
+  return (JSON.parse(readFileSync(join(output, "report.json"), "utf8")) as { readonly points: ReadonlyArray<Point> }).points
+}
+
+/** The folder of the round that ends with a student of `steps` steps. */
+const student = (seed: number, steps: number): string => {
+  const folder = join(root, `out/sotu-few-step/seed-${seed}`)
+  const round = existsSync(folder) ? readdirSync(folder).find((name) => name.endsWith(`-steps-${steps}`)) : undefined
+  if (round === undefined) throw new Error(`${folder} has no student of ${steps} steps: run bench/results/distil.ts ${seed} first`)
+  return join(folder, round)
+}
+
+const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
+
+const spread = (values: ReadonlyArray<number>, digits: number): string => {
+  const deviation = Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(values.length - 1, 1))
+  const written = (x: number) => x.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return `${written(mean(values))} ± ${written(deviation)}`
+}
+
+const cells = (points: ReadonlyArray<Point>): string =>
+  `${spread(points.map(({ perplexity }) => perplexity), 0)} | ${spread(points.map(({ entropy }) => entropy), 2)}`
+
+if (seeds.length === 0) throw new Error("Usage: node bench/results/fewSteps.ts SEED…")
+const teacher = seeds.map((seed) => evaluate(join(root, "models/elf-sotu"), seed, steps, `teacher-${seed}`))
+console.log("| steps | teacher: perplexity | entropy | student: perplexity | entropy | student, seed by seed |\n| --- | --- | --- | --- | --- | --- |")
+for (const [i, count] of steps.entries()) {
+  const students = seeds.map((seed) => evaluate(student(seed, count), seed, [count], `student-${seed}-${count}`)[0]!)
+  const each = students.map(({ perplexity }) => Math.round(perplexity).toLocaleString("en")).join("; ")
+  console.log(`| ${count} | ${cells(teacher.map((points) => points[i]!))} | ${cells(students)} | ${each} |`)
+}
