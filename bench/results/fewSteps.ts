@@ -9,6 +9,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { eachOf, spread, table } from "./markdown.ts"
 
 const root = join(import.meta.dirname, "../..")
 const seeds = process.argv.slice(2).map(Number)
@@ -38,22 +39,14 @@ const student = (seed: number, steps: number): string => {
   return join(folder, round)
 }
 
-const mean = (values: ReadonlyArray<number>): number => values.reduce((a, b) => a + b, 0) / values.length
-
-const spread = (values: ReadonlyArray<number>, digits: number): string => {
-  const deviation = Math.sqrt(values.reduce((sum, x) => sum + (x - mean(values)) ** 2, 0) / Math.max(values.length - 1, 1))
-  const written = (x: number) => x.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
-  return `${written(mean(values))} ± ${written(deviation)}`
-}
-
-const cells = (points: ReadonlyArray<Point>): string =>
-  `${spread(points.map(({ perplexity }) => perplexity), 0)} | ${spread(points.map(({ entropy }) => entropy), 2)}`
+const perplexity = (point: Point): number => point.perplexity
+const entropy = (point: Point): number => point.entropy
+const cells = (points: ReadonlyArray<Point>): ReadonlyArray<string> => [spread(points.map(perplexity), 0), spread(points.map(entropy), 2)]
 
 if (seeds.length === 0) throw new Error("Usage: node bench/results/fewSteps.ts SEED…")
 const teacher = seeds.map((seed) => evaluate(join(root, "models/elf-sotu"), seed, steps, `teacher-${seed}`))
-console.log("| steps | teacher: perplexity | entropy | student: perplexity | entropy | student, seed by seed |\n| --- | --- | --- | --- | --- | --- |")
-for (const [i, count] of steps.entries()) {
+const rows = steps.map((count, i) => {
   const students = seeds.map((seed) => evaluate(student(seed, count), seed, [count], `student-${seed}-${count}`)[0]!)
-  const each = students.map(({ perplexity }) => Math.round(perplexity).toLocaleString("en")).join("; ")
-  console.log(`| ${count} | ${cells(teacher.map((points) => points[i]!))} | ${cells(students)} | ${each} |`)
-}
+  return [String(count), ...cells(teacher.map((points) => points[i]!)), ...cells(students), eachOf(students.map(perplexity))]
+})
+process.stdout.write(table(["steps", "teacher: perplexity", "entropy", "student: perplexity", "entropy", "student, seed by seed"], rows))

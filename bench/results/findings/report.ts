@@ -1,6 +1,6 @@
 /** The findings as a table and a picture. Means and deviations are over the seeds, which are those of training. */
 import { chart, linear, type Panel, perplexityAxis, type Series } from "../../../src/run/evaluation/chart.ts"
-import { Evaluation } from "../../../src/run/index.ts"
+import { eachOf, spread, table } from "../markdown.ts"
 import type { Figures, Judged } from "./judge.ts"
 import { readLosses } from "./losses.ts"
 import { type VariantName, variants } from "./variants.ts"
@@ -14,20 +14,8 @@ const groups = (points: ReadonlyArray<Row>): ReadonlyArray<ReadonlyArray<Row>> =
 
 const meanOf = (rows: ReadonlyArray<Row>, key: keyof Figures): number => rows.reduce((sum, row) => sum + row[key], 0) / rows.length
 
-const spread = (values: ReadonlyArray<number>, digits: number): string => {
-  const over = Evaluation.overSeeds(values)
-  if (over === undefined) return "–"
-  const [mean, deviation] = [over.mean, over.deviation].map((value) => value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }))
-  return values.length > 1 ? `${mean} ± ${deviation}` : mean!
-}
-
 const nameOf = (sampler: VariantName, decoder: VariantName): string =>
   sampler === decoder ? variants[sampler].label : `${variants[sampler].label}, read by ${variants[decoder].label}`
-
-const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [line(head), line(head.map(() => "---")), ...rows.map(line), ""].join("\n")
 
 const losses = (seeds: ReadonlyArray<number>): string =>
   table(["network", "denoiser: velocity error", "decoder: nats a token", "seeds"], (Object.keys(variants) as Array<VariantName>).flatMap((variant) => {
@@ -39,8 +27,8 @@ const losses = (seeds: ReadonlyArray<number>): string =>
 /** Mean perplexity, that of each seed, and mean entropy. */
 const cell = (rows: ReadonlyArray<Row>): string => {
   if (rows.length === 0) return "–"
-  const each = rows.map(({ perplexity }) => perplexity.toLocaleString("en-US", { maximumFractionDigits: 0 }))
-  return `${Math.round(meanOf(rows, "perplexity")).toLocaleString("en-US")}${each.length > 1 ? ` (${each.join("; ")})` : ""} · ${meanOf(rows, "entropy").toFixed(2)}`
+  const each = rows.length > 1 ? ` (${eachOf(rows.map(({ perplexity }) => perplexity))})` : ""
+  return `${eachOf([meanOf(rows, "perplexity")])}${each} · ${meanOf(rows, "entropy").toFixed(2)}`
 }
 
 /** A row a pair of sampler and decoder, a column a setting. */
