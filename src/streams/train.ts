@@ -172,11 +172,13 @@ const step = (options: TrainOptions) => {
     const { updates } = state.optimizer
     if ("updates" in batch && batch.updates !== updates) return yield* new StaleBatchError({ step: state.step + 1, predictedAt: batch.updates, updates })
     const rate = learningRate(options, updates)
-    // By now the host's copies of the initial weights are collected.
-    if (!begun) yield* backend.kernel("giveBackFreedMemory", giveBackFreedMemory)
-    begun = true
     const whole = yield* wholeBatch(state, batch)
-    const { applied, losses } = yield* backend.kernel("train", () => trainOn(state, batch, whole.read(), options), trainingBatch(batch))
+    const { applied, losses } = yield* backend.kernel("train", () => {
+      // By now the host's copies of the initial weights are collected.
+      if (!begun) giveBackFreedMemory()
+      begun = true
+      return trainOn(state, batch, whole.read(), options)
+    }, trainingBatch(batch))
     skippedInRow = applied.kind === "diverged" ? skippedInRow + 1 : 0
     if (applied.kind === "diverged") {
       if (options.onDivergence !== "skip" || skippedInRow > longestSkip) {
