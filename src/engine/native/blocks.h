@@ -25,7 +25,6 @@ struct alignas(64) Block {
   float value[kSide][kSide];
 };
 
-
 // block[row, column] ← Σ over terms of left[term, row] · right[term, column]; both are [terms, kSide], in the order of the terms.
 inline void Multiply(const float *__restrict left, const float *__restrict right, int64_t terms, Block &block) {
   for (int first = 0; first < kSide; first += kBlockRows) {

@@ -6,11 +6,7 @@
 #include "pool.h"
 
 // Each product and each sum is rounded by itself, as with TensorFlow's operations.
-#ifdef __clang__
-#pragma clang fp contract(off)
-#else
-#pragma GCC optimize("fp-contract=off")
-#endif
+#include "separate_rounding.h"
 
 namespace elf {
 namespace {

@@ -8,11 +8,7 @@
 #include "pool.h"
 
 // A multiplication and an addition in one would round once where JavaScript rounds twice.
-#ifdef __clang__
-#pragma clang fp contract(off)
-#else
-#pragma GCC optimize("fp-contract=off")
-#endif
+#include "separate_rounding.h"
 
 namespace elf {
 namespace {
