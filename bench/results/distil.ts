@@ -5,12 +5,11 @@
  *
  * Students come to `out/sotu-few-step/seed-N/round-…`; one that is there already is left as it is.
  */
-import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { parse } from "yaml"
+import { elf, root } from "./elf.ts"
 
-const root = join(import.meta.dirname, "../..")
 const out = join(root, "out/sotu-few-step")
 
 interface RunFile {
@@ -36,6 +35,6 @@ mkdirSync(out, { recursive: true })
 for (const seed of process.argv.slice(2).map(Number)) {
   const file = join(out, `seed-${seed}.json`)
   writeFileSync(file, JSON.stringify(seeded(run, seed), null, 2))
-  const { status } = spawnSync(process.execPath, [join(root, "src/cli.ts"), "distill", file, "--resume"], { stdio: "inherit" })
-  if (status !== 0) process.exit(status ?? 1)
+  const status = elf(["distill", file, "--resume"])
+  if (status !== 0) process.exit(status)
 }

@@ -6,12 +6,11 @@
  * Each point is an `elf eval` (64 texts, ODE, uniform grid, Kneser–Ney 3-grams of the corpus as the judge), which starts
  * where it stopped; reports come to `out/eval/few-steps`.
  */
-import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { elf, root } from "./elf.ts"
 import { eachOf, spread, table } from "./markdown.ts"
 
-const root = join(import.meta.dirname, "../..")
 const seeds = process.argv.slice(2).map(Number)
 const steps = [1, 2, 4, 8, 16]
 
@@ -23,10 +22,10 @@ interface Point {
 /** `elf eval` of one checkpoint with one seed and the given numbers of steps; → its points, in that order. */
 const evaluate = (checkpoint: string, seed: number, steps: ReadonlyArray<number>, name: string): ReadonlyArray<Point> => {
   const output = join(root, "out/eval/few-steps", name)
-  const { status } = spawnSync(process.execPath, [
-    join(root, "src/cli.ts"), "eval", checkpoint, "--scorer-corpus", join(root, "out/corpus/train.parquet"), "--order", "3", "--count", "64",
+  const status = elf([
+    "eval", checkpoint, "--scorer-corpus", join(root, "out/corpus/train.parquet"), "--order", "3", "--count", "64",
     "--solver", "ode", "--time-grid", "uniform", "--steps", steps.join(","), "--seed", String(seed), "--output", output
-  ], { stdio: ["ignore", "ignore", "inherit"] })
+  ], ["ignore", "ignore", "inherit"])
   if (status !== 0) throw new Error(`elf eval ${checkpoint} ended with ${status}`)
   return (JSON.parse(readFileSync(join(output, "report.json"), "utf8")) as { readonly points: ReadonlyArray<Point> }).points
 }

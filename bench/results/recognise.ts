@@ -15,8 +15,9 @@ import { T5Folder } from "../../src/io/index.ts"
 import { Backend } from "../../src/model/Backend.ts"
 import { Encoder } from "../../src/model/Encoder.ts"
 import { Tokenizer } from "../../src/model/Tokenizer.ts"
+import { root } from "./elf.ts"
 import { latentsOf, makeTokenTable, withoutContext } from "./findings/tokenTable.ts"
-import { contextual, root } from "./findings/variants.ts"
+import { contextual } from "./findings/variants.ts"
 
 const ratios = [0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7, 1]
 

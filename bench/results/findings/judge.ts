@@ -1,8 +1,6 @@
 /** Perplexity and entropy of texts, by the judge and the protocol of `elf eval`. */
-import { Effect, Stream } from "effect"
-import { Tokenizer } from "../../../src/model/Tokenizer.ts"
+import { Effect } from "effect"
 import { Evaluation } from "../../../src/run/index.ts"
-import { pack, padAfterEndOfSequence, tokenize } from "../../../src/streams/index.ts"
 import { corpus, folder } from "./variants.ts"
 import { count, type Point, readTexts } from "./write.ts"
 
@@ -20,18 +18,6 @@ export interface Judged {
 
 const column = "text"
 
-/** Real texts as rows have them: packed, and ended by their first EOS. */
-const heldOutTexts = Effect.gen(function*() {
-  const { decode, endOfSequenceId, padId } = yield* Tokenizer
-  return yield* Evaluation.documents({ path: corpus("held-out"), column }).pipe(
-    tokenize,
-    pack({ length: 64, endOfSequenceId, padId, remainder: "drop" }),
-    Stream.mapEffect(({ ids }) => decode(padAfterEndOfSequence(ids, endOfSequenceId, padId))),
-    Stream.take(3 * count),
-    Stream.runCollect
-  )
-})
-
 const figuresOf = Effect.fnUntraced(function*(texts: ReadonlyArray<string>) {
   const { entropy, perplexity } = yield* Evaluation.scoreTexts(texts, "reference")
   return { perplexity: perplexity ?? Number.NaN, entropy: entropy ?? Number.NaN } satisfies Figures
@@ -42,7 +28,7 @@ export const judge = Effect.fnUntraced(function*(points: ReadonlyArray<Point>) {
   const figures = Effect.gen(function*() {
     return {
       points: yield* Effect.forEach(points, (point) => Effect.map(figuresOf(readTexts(point)), (figures) => ({ ...point, ...figures }))),
-      heldOut: yield* figuresOf(yield* heldOutTexts)
+      heldOut: yield* figuresOf(yield* Evaluation.referenceTexts({ path: corpus("held-out"), column }, 64, 3 * count))
     } satisfies Judged
   })
   return yield* figures.pipe(Effect.provide(Evaluation.openScorer({ corpus: { path: corpus("train"), column }, order: 3, folder })))

@@ -10,7 +10,8 @@ import { Encoder, type T5Weights } from "../../../src/model/Encoder.ts"
 import { t5Shapes } from "../../../src/model/T5Encoder.ts"
 import { Tokenizer } from "../../../src/model/Tokenizer.ts"
 import { pack, tokenize } from "../../../src/streams/index.ts"
-import { corpus, type LatentStatistics, root, tokenTable } from "./variants.ts"
+import { root } from "../elf.ts"
+import { corpus, type LatentStatistics, tokenTable } from "./variants.ts"
 
 const shipped = join(root, "models", "encoder-sotu")
 const statisticsFile = join(tokenTable, "statistics.json")

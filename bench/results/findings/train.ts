@@ -1,8 +1,7 @@
 /** Training: each network by `elf train`, in a process of its own; one that is finished stays, one that was begun goes on. */
-import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-import { checkpoints, type LatentStatistics, root, runFile, stepsOf, type Trained } from "./variants.ts"
+import { elf } from "../elf.ts"
+import { checkpoints, type LatentStatistics, runFile, stepsOf, type Trained } from "./variants.ts"
 
 const stepFolders = (folder: string): ReadonlyArray<string> => existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("step-")) : []
 
@@ -19,7 +18,7 @@ export const train = (trained: Trained, steps: number, withoutContext: LatentSta
   writeFileSync(file, JSON.stringify(runFile(trained, steps, withoutContext), null, 2))
   const resume = stepFolders(target).length > 0 ? ["--resume"] : []
   const started = performance.now()
-  const { status } = spawnSync(process.execPath, [join(root, "src", "cli.ts"), "train", file, ...resume], { stdio: "inherit" })
+  const status = elf(["train", file, ...resume])
   if (status !== 0) throw new Error(`${trained.variant}, seed ${trained.seed}, failed: exit code ${status}`)
   process.stderr.write(`${trained.variant}, seed ${trained.seed}: ${((performance.now() - started) / 1000).toFixed(0)} s\n`)
 }

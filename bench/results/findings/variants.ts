@@ -3,9 +3,8 @@
  * for as many steps where nothing else is said.
  */
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { root } from "../elf.ts"
 
-export const root = fileURLToPath(new URL("../../..", import.meta.url))
 export const folder = join(root, "out", "findings")
 
 /** A part of the corpus. */

@@ -68,8 +68,8 @@ const writeAll = <E, R>(source: TextSource<E, R>, writing: Writing, { batchSize,
       writeTexts(source, { ...writing, point, folder, batchSize, seen: (texts) => tell({ type: "written", texts, work: texts * point.choice.steps }) })
     ))
 
-/** Real texts as the network's rows have them: packed, cut to its length, and ended by their first EOS. */
-const referenceTexts = (place: CorpusPlace, length: number, count: number) =>
+/** The first `count` texts of a corpus as a network's rows of `length` tokens have them: packed, cut, and ended by their first EOS. */
+export const referenceTexts = (place: CorpusPlace, length: number, count: number) =>
   Effect.gen(function*() {
     const { decode, endOfSequenceId, padId } = yield* Tokenizer
     return yield* documents(place).pipe(

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 export { documents, readPairs, type CorpusPlace, type PairsPlace, type ReadTextsError, type TextPair } from "./data.ts"
-export { evaluate, type EvaluationEvent, type Tell } from "./evaluate.ts"
+export { evaluate, type EvaluationEvent, referenceTexts, type Tell } from "./evaluate.ts"
 export { EvaluationError } from "./EvaluationError.ts"
 export { scoreTexts } from "./figures.ts"
 export { openScorer, type OpenScorerError, type ScorerChoice } from "./openScorer.ts"
