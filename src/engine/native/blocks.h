@@ -19,7 +19,7 @@ constexpr int kBlockRows = 16;
 #else
 constexpr int kBlockRows = 4;
 #endif
-constexpr int kVectors = kSide / kLanes;
+constexpr int kBlockVectors = kSide / kLanes;
 
 struct alignas(64) Block {
   float value[kSide][kSide];
@@ -28,25 +28,25 @@ struct alignas(64) Block {
 // block[row, column] ← Σ over terms of left[term, row] · right[term, column]; both are [terms, kSide], in the order of the terms.
 inline void Multiply(const float *__restrict left, const float *__restrict right, int64_t terms, Block &block) {
   for (int first = 0; first < kSide; first += kBlockRows) {
-    Vector total[kBlockRows][kVectors] = {};
+    Vector total[kBlockRows][kBlockVectors] = {};
     for (int64_t term = 0; term < terms; term++) {
       const float *factor = left + term * kSide + first;
       if (first == 0) {
         __builtin_prefetch(left + (term + kAhead) * kSide);
         __builtin_prefetch(right + (term + kAhead) * kSide);
       }
-      Vector column[kVectors];
+      Vector column[kBlockVectors];
 #pragma GCC unroll 2
-      for (int i = 0; i < kVectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + term * kSide + i * kLanes);
+      for (int i = 0; i < kBlockVectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + term * kSide + i * kLanes);
 #pragma GCC unroll 16
       for (int row = 0; row < kBlockRows; row++)
 #pragma GCC unroll 2
-        for (int i = 0; i < kVectors; i++) total[row][i] += factor[row] * column[i];
+        for (int i = 0; i < kBlockVectors; i++) total[row][i] += factor[row] * column[i];
     }
 #pragma GCC unroll 16
     for (int row = 0; row < kBlockRows; row++)
 #pragma GCC unroll 2
-      for (int i = 0; i < kVectors; i++) *reinterpret_cast<Vector *>(block.value[first + row] + i * kLanes) = total[row][i];
+      for (int i = 0; i < kBlockVectors; i++) *reinterpret_cast<Vector *>(block.value[first + row] + i * kLanes) = total[row][i];
   }
 }
 

@@ -32,10 +32,7 @@ class WeightRows {
     apart_ = inputs_ + kLanes;
   }
 
-  void Times(const float *panel, bool narrow, Tile &tile) const {
-    if (narrow) Multiply<1>(rows_, apart_, 1, panel, kColumns, inputs_, tile);
-    else Multiply(rows_, apart_, 1, panel, kColumns, inputs_, tile);
-  }
+  void Times(const float *panel, int vectors, Ahead ahead, Tile &tile) const { MultiplyFirst(vectors, rows_, apart_, 1, panel, kColumns, inputs_, tile, ahead); }
 
  private:
   int64_t inputs_, apart_ = 0;
@@ -43,10 +40,10 @@ class WeightRows {
   AlignedBuffer copies_;
 };
 
-// Asks for part `at` of `of` of what lies in [begin, end), so that it is in the second-level cache when it is needed.
-inline void Fetch(const float *begin, const float *end, int64_t at, int64_t of) {
+// Part `at` of `of` of what lies in [begin, end), to be asked for within `terms` terms.
+inline Ahead Part(const float *begin, const float *end, int64_t at, int64_t of, int64_t terms) {
   const int64_t count = std::max<int64_t>(0, end - begin);
-  for (int64_t i = count * at / of; i < count * (at + 1) / of; i += 16) __builtin_prefetch(begin + i, 0, 2);
+  return {begin + count * at / of, Ceiling(Ceiling(count, of), terms)};
 }
 
 // Products of a weight [parts · outputs, inputs] with all panels. finish(output, rows, panel, tiles) gets, for each part,
@@ -64,16 +61,16 @@ void Linear(const float *input, int64_t inputs, const float *weight, int64_t out
       const int64_t last = std::min(end, first + together), next = std::min(outputs, std::min(end, last + together) * kRows);
       for (int64_t group = first; group < last; group++)
         for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Take(weight + part * outputs * inputs, group * kRows, outputs);
-      for (int64_t panel = 0; panel < panels; panel++) {
-        for (int part = 0; part < parts; part++)
-          Fetch(weight + (part * outputs + last * kRows) * inputs, weight + (part * outputs + next) * inputs, panel, panels);
-        const bool narrow = panel + 1 == panels && sizes.narrowEnd();
+      for (int64_t panel = 0; panel < panels; panel++)
         for (int64_t group = first; group < last; group++) {
-          const int64_t output = group * kRows;
-          for (int part = 0; part < parts; part++) rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, narrow, tiles[part]);
+          const int64_t output = group * kRows, at = panel * (last - first) + group - first;
+          for (int part = 0; part < parts; part++) {
+            const float *outputsOfPart = weight + part * outputs * inputs;
+            const Ahead ahead = Part(outputsOfPart + std::min(outputs, last * kRows) * inputs, outputsOfPart + next * inputs, at, panels * (last - first), inputs);
+            rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, sizes.vectors(panel), ahead, tiles[part]);
+          }
           finish(output, std::min<int64_t>(kRows, outputs - output), panel, tiles);
         }
-      }
     }
   });
 }

@@ -17,8 +17,8 @@ struct Sizes {
 
   int64_t tokens() const { return batch * positions; }
   int64_t panels() const { return Ceiling(tokens(), kColumns); }
-  // Whether the last panel has so few tokens that half of its lanes hold them.
-  bool narrowEnd() const { return tokens() % kColumns != 0 && tokens() % kColumns <= kLanes; }
+  // Vectors of a panel that hold tokens: all but in the last one.
+  int vectors(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kVectors, Ceiling(tokens() - panel * kColumns, kLanes))); }
   Buffer Panels(int64_t channels) const { return Allocate(panels() * channels * kColumns); }
 };
 

@@ -5,12 +5,14 @@
 
 namespace elf {
 
+// Sums in kRows · kVectors of the vector registers, of which there are 32 or 16; one number of a row, one vector of a column and
+// what is asked for ahead need the rest.
 #ifdef __AVX512F__
-constexpr int kLanes = 16, kRows = 12;
+constexpr int kLanes = 16, kRows = 9, kVectors = 3;
 #else
-constexpr int kLanes = 8, kRows = 6;
+constexpr int kLanes = 8, kRows = 6, kVectors = 2;
 #endif
-constexpr int kColumns = 2 * kLanes;
+constexpr int kColumns = kVectors * kLanes;
 
 // The products of one tile, [kRows, kColumns].
 struct alignas(64) Tile {
@@ -25,26 +27,43 @@ inline int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // they will be wanted.
 constexpr int64_t kAhead = 16;
 
+// Numbers that will be read soon, from another matrix: they come from memory while a product is computed, a few with each term, since
+// all at once would have to wait for each other.
+struct Ahead {
+  const float *data;
+  int64_t apart;
+};
+constexpr Ahead kNothing = {nullptr, 0};
+
 // tile[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the
 // terms, for the first `vectors` · kLanes columns. Inlined, so that distances known to the caller are constants.
-template <int vectors = 2>
+template <int vectors = kVectors>
 inline __attribute__((always_inline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
-                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile) {
+                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile, Ahead ahead = kNothing) {
   Vector total[kRows][vectors] = {};
-  for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm) {
+  for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm, ahead.data += ahead.apart) {
     Vector column[vectors];
     for (int i = 0; i < vectors; i++) __builtin_prefetch(right + kAhead * rightTerm + i * kLanes);
-#pragma GCC unroll 2
+    __builtin_prefetch(ahead.data, 0, 2);
+#pragma GCC unroll 3
     for (int i = 0; i < vectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + i * kLanes);
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; row++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
       for (int i = 0; i < vectors; i++) total[row][i] += left[row * leftRow] * column[i];
   }
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; row++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
     for (int i = 0; i < vectors; i++) *reinterpret_cast<Vector *>(tile.value[row] + i * kLanes) = total[row][i];
+}
+
+// Multiply<vectors> for a number of vectors that only the program's run knows.
+template <typename... Arguments>
+inline void MultiplyFirst(int vectors, Arguments &&...arguments) {
+  if (vectors == 1) Multiply<1>(arguments...);
+  else if (vectors == 2) Multiply<2>(arguments...);
+  else Multiply<kVectors>(arguments...);
 }
 
 }  // namespace elf

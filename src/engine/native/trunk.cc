@@ -39,15 +39,13 @@ struct Block {
 };
 constexpr int kBlockWeights = 12;
 
-// What one block needs beside the residual stream.
+// What one block needs beside the residual stream. What attention makes takes the place of what it was made of, and so does
+// what the gate makes: less has to stay in the cache.
 struct Workspace {
-  explicit Workspace(const Sizes &sizes)
-      : normed(sizes.Panels(sizes.hidden)), product(sizes.Panels(3 * sizes.hidden)), attended(sizes.Panels(sizes.hidden)), gated(sizes.Panels(sizes.inner)) {
-    // Lanes beyond the last token belong to nobody, but are multiplied with the others.
-    std::fill_n(attended.get() + (sizes.panels() - 1) * sizes.hidden * kColumns, sizes.hidden * kColumns, 0.0f);
-  }
+  explicit Workspace(const Sizes &sizes) : narrow(sizes.Panels(sizes.hidden)), wide(sizes.Panels(std::max(3 * sizes.hidden, sizes.inner))) {}
 
-  Buffer normed, product, attended, gated;
+  // Channels as many as the residual stream has, and more.
+  Buffer narrow, wide;
 };
 
 // stream ← stream + (input · weightᵀ + bias)
@@ -62,22 +60,22 @@ void AddLinear(const float *input, int64_t inputs, const float *weight, const fl
 
 void RunBlock(const Block &block, const Sizes &sizes, const Rotation &rotation, float *stream, Workspace &work) {
   const int64_t hidden = sizes.hidden, inner = sizes.inner, panels = sizes.panels();
-  Normalise(stream, hidden, block.norm1, panels, work.normed.get());
-  Linear<1>(work.normed.get(), hidden, block.product, 3 * hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Normalise(stream, hidden, block.norm1, panels, work.narrow.get());
+  Linear<1>(work.narrow.get(), hidden, block.product, 3 * hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
-      float *to = work.product.get() + (panel * 3 * hidden + output + row) * kColumns;
+      float *to = work.wide.get() + (panel * 3 * hidden + output + row) * kColumns;
       for (int lane = 0; lane < kColumns; lane++) to[lane] = tiles[0].value[row][lane] + block.productBias[output + row];
     }
   });
   Parallel(sizes.batch * sizes.heads, 1, [&](int64_t begin, int64_t end) {
     Head head(sizes, rotation);
-    for (int64_t index = begin; index < end; index++) head.Attend(work.product.get(), block.queryNorm, block.keyNorm, index / sizes.heads, index % sizes.heads, work.attended.get());
+    for (int64_t index = begin; index < end; index++) head.Attend(work.wide.get(), block.queryNorm, block.keyNorm, index / sizes.heads, index % sizes.heads, work.narrow.get());
   });
-  AddLinear(work.attended.get(), hidden, block.projection, block.projectionBias, sizes, stream);
-  Normalise(stream, hidden, block.norm2, panels, work.normed.get());
-  Linear<2>(work.normed.get(), hidden, block.gate, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  AddLinear(work.narrow.get(), hidden, block.projection, block.projectionBias, sizes, stream);
+  Normalise(stream, hidden, block.norm2, panels, work.narrow.get());
+  Linear<2>(work.narrow.get(), hidden, block.gate, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
-      float *to = work.gated.get() + (panel * inner + output + row) * kColumns;
+      float *to = work.wide.get() + (panel * inner + output + row) * kColumns;
       const float leftBias = block.gateBias[output + row], rightBias = block.gateBias[inner + output + row];
 #pragma omp simd
       for (int lane = 0; lane < kColumns; lane++) {
@@ -86,7 +84,7 @@ void RunBlock(const Block &block, const Sizes &sizes, const Rotation &rotation, 
       }
     }
   });
-  AddLinear(work.gated.get(), inner, block.last, block.lastBias, sizes, stream);
+  AddLinear(work.wide.get(), inner, block.last, block.lastBias, sizes, stream);
 }
 
 // x [tokens, hidden] → panels, zeros beyond the last token
