@@ -42,6 +42,14 @@ const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: U
     }
   })
 
+/** `gradient`, which is used up, times a number: where it can be, it is changed in place, since the one of a vocabulary is large. */
+const scaled = (gradient: tf.Tensor, factor: tf.Tensor): tf.Tensor => {
+  const run = ownKernels()
+  if (run === undefined) return tf.mul(gradient, factor)
+  run("ElfScale", [gradient, factor], 0)
+  return tf.clone(gradient)
+}
+
 /**
  * Σ weightᵢ · CE(head·kernel + bias, targetᵢ) as a scalar, differentiable in `head` `[rows, D]`, `kernel` and `bias`.
  * `targets` `[rows]` are token ids, `weights` `[rows]`.
@@ -66,7 +74,7 @@ export const crossEntropy = (
     }
     if (sums === undefined) throw new Error("crossEntropy needs at least one row")
     ;(save as tf.GradSaveFunc)([tf.concat(sums.head, 0), sums.kernel, sums.bias])
-    const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => saved.map((gradient) => tf.mul(gradient, dy))
+    const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => saved.map((gradient) => scaled(gradient, dy))
     return { value: sums.loss, gradFunc }
   })(head, unembedding.kernel, unembedding.bias) as tf.Scalar
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "aligned.h"
 #include "tile.h"
+#include "turn.h"
 
 namespace elf {
 
@@ -50,42 +50,11 @@ inline void Multiply(const float *__restrict left, const float *__restrict right
   }
 }
 
-#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
-template <size_t step, size_t... lane>
-inline void Exchange(Vector &first, Vector &second, std::index_sequence<lane...>) {
-  const Vector low = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane - step : lane)...);
-  second = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane : lane + step)...);
-  first = low;
-}
-
-template <size_t step>
-inline __attribute__((always_inline)) void ExchangeAll(Vector (&rows)[kLanes]) {
-#pragma GCC unroll 16
-  for (int row = 0; row < kLanes; row++)
-    if (!(row & step)) Exchange<step>(rows[row], rows[row + step], std::make_index_sequence<kLanes>());
-}
-
 // to [kSide, kSide] ← the block turned round
 inline void Turn(const Block &block, float *to) {
   for (int top = 0; top < kSide; top += kLanes)
-    for (int left = 0; left < kSide; left += kLanes) {
-      Vector rows[kLanes];
-#pragma GCC unroll 16
-      for (int row = 0; row < kLanes; row++) rows[row] = *reinterpret_cast<const Vector *>(block.value[top + row] + left);
-      ExchangeAll<1>(rows);
-      ExchangeAll<2>(rows);
-      ExchangeAll<4>(rows);
-      if constexpr (kLanes == 16) ExchangeAll<8>(rows);
-#pragma GCC unroll 16
-      for (int row = 0; row < kLanes; row++) *reinterpret_cast<Vector *>(to + (left + row) * kSide + top) = rows[row];
-    }
+    for (int left = 0; left < kSide; left += kLanes) TurnSquare(block.value[top] + left, kSide, to + left * kSide + top, kSide);
 }
-#else
-inline void Turn(const Block &block, float *to) {
-  for (int row = 0; row < kSide; row++)
-    for (int column = 0; column < kSide; column++) to[row * kSide + column] = block.value[column][row];
-}
-#endif
 
 // A matrix of blocks, zeros beyond its last row and column. A column of blocks is a panel [terms, kSide]: a factor of Multiply.
 class Blocks {

@@ -1,4 +1,4 @@
-// Sums of tensors with a coefficient each: what a solver's step is made of.
+// Multiples of tensors and their sums: what a solver's step is made of, and what scales a gradient.
 #include <algorithm>
 #include <vector>
 
@@ -41,8 +41,22 @@ void Combine(Run &run) {
   });
 }
 
+// x (changed), factor [] : x ← factor · x
+void Scale(Run &run) {
+  float *x = run.Input(0);
+  Run::Require(run.Size(1) == 1, "one factor is needed");
+  const float factor = run.Input(1)[0];
+  if (factor == 1) return;
+  Parallel(run.Size(0), kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) x[i] *= factor;
+  });
+}
+
 }  // namespace
 
-void RegisterCombine() { Register<Combine>("ElfCombine", {"c: float", "x: count * float"}, {"y: float"}, {"count: int >= 1"}); }
+void RegisterCombine() {
+  Register<Combine>("ElfCombine", {"c: float", "x: count * float"}, {"y: float"}, {"count: int >= 1"});
+  Register<Scale>("ElfScale", {"x: float", "factor: float"}, {});
+}
 
 }  // namespace elf

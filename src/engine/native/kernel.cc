@@ -23,6 +23,12 @@ int64_t Run::Axis(int index, int axis) {
   return at >= 0 && at < rank ? TF_Dim(Tensor(index), at) : 1;
 }
 
+std::vector<int64_t> Run::Shape(int index) {
+  std::vector<int64_t> shape(TF_NumDims(Tensor(index)));
+  for (size_t axis = 0; axis < shape.size(); axis++) shape[axis] = TF_Dim(Tensor(index), static_cast<int>(axis));
+  return shape;
+}
+
 void *Run::Allocate(int index, const std::vector<int64_t> &shape, TF_DataType type) {
   int64_t count = 1;
   for (int64_t length : shape) count *= length;

@@ -34,10 +34,13 @@ class Run {
   // Length of an axis of input `index`; negative axes count from the last.
   int64_t Axis(int index, int axis);
 
+  // The lengths of all axes of input `index`.
+  std::vector<int64_t> Shape(int index);
+
   // A new output tensor.
   template <typename T = float>
-  T *Output(int index, std::initializer_list<int64_t> shape, TF_DataType type = TF_FLOAT) {
-    return static_cast<T *>(Allocate(index, std::vector<int64_t>(shape), type));
+  T *Output(int index, const std::vector<int64_t> &shape, TF_DataType type = TF_FLOAT) {
+    return static_cast<T *>(Allocate(index, shape, type));
   }
 
   // A new output tensor of the shape of an input.

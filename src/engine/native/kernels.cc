@@ -29,6 +29,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterCrossEntropy();
     RegisterNewtonSchulz();
     RegisterOptimizer();
+    RegisterProduct();
     RegisterTrunk();
     RegisterDecode();
     RegisterCombine();

@@ -16,6 +16,7 @@ void RegisterSoftmax();
 void RegisterCrossEntropy();
 void RegisterNewtonSchulz();
 void RegisterOptimizer();
+void RegisterProduct();
 void RegisterTrunk();
 void RegisterDecode();
 void RegisterCombine();

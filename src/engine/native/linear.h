@@ -32,7 +32,7 @@ class WeightRows {
     apart_ = inputs_ + kLanes;
   }
 
-  void Times(const float *panel, int vectors, Ahead ahead, Tile &tile) const { MultiplyFirst(vectors, rows_, apart_, 1, panel, kColumns, inputs_, tile, ahead); }
+  void Times(const float *panel, int vectors, const Ahead &ahead, Tile &tile) const { MultiplyFirst(vectors, rows_, apart_, 1, panel, kColumns, inputs_, tile, ahead); }
 
  private:
   int64_t inputs_, apart_ = 0;
@@ -40,10 +40,10 @@ class WeightRows {
   AlignedBuffer copies_;
 };
 
-// Part `at` of `of` of what lies in [begin, end), to be asked for within `terms` terms.
-inline Ahead Part(const float *begin, const float *end, int64_t at, int64_t of, int64_t terms) {
+// Part `at` of `of` of what lies in [begin, end).
+inline Ahead Part(const float *begin, const float *end, int64_t at, int64_t of) {
   const int64_t count = std::max<int64_t>(0, end - begin);
-  return {begin + count * at / of, Ceiling(Ceiling(count, of), terms)};
+  return {begin + count * at / of, kLine, Ceiling(count, of * kLine)};
 }
 
 // Products of a weight [parts · outputs, inputs] with all panels. finish(output, rows, panel, tiles) gets, for each part,
@@ -66,7 +66,7 @@ void Linear(const float *input, int64_t inputs, const float *weight, int64_t out
           const int64_t output = group * kRows, at = panel * (last - first) + group - first;
           for (int part = 0; part < parts; part++) {
             const float *outputsOfPart = weight + part * outputs * inputs;
-            const Ahead ahead = Part(outputsOfPart + std::min(outputs, last * kRows) * inputs, outputsOfPart + next * inputs, at, panels * (last - first), inputs);
+            const Ahead ahead = Part(outputsOfPart + std::min(outputs, last * kRows) * inputs, outputsOfPart + next * inputs, at, panels * (last - first));
             rows[(group - first) * parts + part].Times(input + panel * inputs * kColumns, sizes.vectors(panel), ahead, tiles[part]);
           }
           finish(output, std::min<int64_t>(kRows, outputs - output), panel, tiles);

@@ -27,35 +27,66 @@ inline int64_t Ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // they will be wanted.
 constexpr int64_t kAhead = 16;
 
-// Numbers that will be read soon, from another matrix: they come from memory while a product is computed, a few with each term, since
-// all at once would have to wait for each other.
+// Numbers in a cache line.
+constexpr int64_t kLine = 16;
+
+// Cache lines that will be read soon, `apart` numbers from one to the next: they come from memory while a product is computed, spread
+// over its terms, since all at once would wait for each other.
 struct Ahead {
   const float *data;
-  int64_t apart;
+  int64_t apart, lines;
 };
-constexpr Ahead kNothing = {nullptr, 0};
+constexpr Ahead kNothing = {nullptr, 0, 0};
 
-// tile[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the
-// terms, for the first `vectors` · kLanes columns. Inlined, so that distances known to the caller are constants.
-template <int vectors = kVectors>
-inline __attribute__((always_inline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
-                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile, Ahead ahead = kNothing) {
+// The sums of a tile in registers, the first `vectors` · kLanes columns. Always inlined, so that distances known to the caller are
+// constants.
+template <int vectors>
+struct Sums {
   Vector total[kRows][vectors] = {};
-  for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm, ahead.data += ahead.apart) {
-    Vector column[vectors];
-    for (int i = 0; i < vectors; i++) __builtin_prefetch(right + kAhead * rightTerm + i * kLanes);
-    __builtin_prefetch(ahead.data, 0, 2);
+
+  // total[row, column] ← Σ over terms of left[row·leftRow + term·leftTerm] · right[term·rightTerm + column], in the order of the terms.
+  inline __attribute__((always_inline)) void Add(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
+                                                 const float *__restrict right, int64_t rightTerm, int64_t terms, Ahead ahead) {
+    // The line that is asked for, in parts of 2⁻¹⁶.
+    const int64_t step = (ahead.lines << 16) / terms;
+    const float *const next = ahead.lines == 0 ? left : ahead.data;
+    int64_t line = 0;
+    for (const float *end = right + terms * rightTerm; right != end; left += leftTerm, right += rightTerm, line += step) {
+      Vector column[vectors];
 #pragma GCC unroll 3
-    for (int i = 0; i < vectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + i * kLanes);
+      for (int i = 0; i < vectors; i++) __builtin_prefetch(right + kAhead * rightTerm + i * kLanes);
+      __builtin_prefetch(next + (line >> 16) * ahead.apart, 0, 2);
+#pragma GCC unroll 3
+      for (int i = 0; i < vectors; i++) column[i] = *reinterpret_cast<const Vector *>(right + i * kLanes);
+#pragma GCC unroll 16
+      for (int row = 0; row < kRows; row++)
+#pragma GCC unroll 3
+        for (int i = 0; i < vectors; i++) total[row][i] += left[row * leftRow] * column[i];
+    }
+  }
+
+  inline __attribute__((always_inline)) void Store(float *to, int64_t apart) const {
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; row++)
 #pragma GCC unroll 3
-      for (int i = 0; i < vectors; i++) total[row][i] += left[row * leftRow] * column[i];
+      for (int i = 0; i < vectors; i++) *reinterpret_cast<Vector *>(to + row * apart + i * kLanes) = total[row][i];
   }
+
+  inline __attribute__((always_inline)) void AddTo(float *to, int64_t apart) const {
 #pragma GCC unroll 16
-  for (int row = 0; row < kRows; row++)
+    for (int row = 0; row < kRows; row++)
 #pragma GCC unroll 3
-    for (int i = 0; i < vectors; i++) *reinterpret_cast<Vector *>(tile.value[row] + i * kLanes) = total[row][i];
+      for (int i = 0; i < vectors; i++) *reinterpret_cast<Vector *>(to + row * apart + i * kLanes) += total[row][i];
+  }
+};
+
+// tile ← the sums, as above.
+template <int vectors = kVectors>
+inline __attribute__((always_inline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
+                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile, Ahead ahead = kNothing) {
+  Sums<vectors> sums;
+  sums.Add(left, leftRow, leftTerm, right, rightTerm, terms, ahead);
+  sums.Store(tile.value[0], kColumns);
 }
 
 // Multiply<vectors> for a number of vectors that only the program's run knows.

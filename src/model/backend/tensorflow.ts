@@ -9,6 +9,7 @@ import { EngineError, load, reasonOf } from "../../engine/index.mjs"
 import { accelerateNormals } from "../../flow/Normals.ts"
 import type { EngineUnavailableError } from "./errors.ts"
 import { type BackendFields, makeBackend, unavailable } from "./make.ts"
+import { registerProduct } from "./productKernel.ts"
 
 const toUnavailable = (thrown: unknown): EngineUnavailableError =>
   unavailable("tensorflow", reasonOf(thrown), thrown instanceof EngineError ? thrown.remedy : "Install it again with `elf engine install --force`")
@@ -22,6 +23,7 @@ export const tensorflow: Effect.Effect<BackendFields, EngineUnavailableError> = 
   Effect.try({ try: () => load(tf), catch: toUnavailable }),
   (loaded) => {
     if (loaded.normals !== undefined) accelerateNormals(loaded.normals)
+    registerProduct()
     return makeBackend("tensorflow", describe(loaded))
   }
 )

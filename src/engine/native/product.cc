@@ -1,0 +1,241 @@
+// Products of two matrices, either of them turned round: what training multiplies forwards and backwards.
+//
+// Notable: columns of the right factor are packed a panel at a time for the tiles. A panel stays in the second-level cache while all
+// tiles of the left factor pass by, and what the next panel is made of is asked for meanwhile. A left factor that is turned round
+// is packed as well, some tiles at a time; then it is what passes by. A row of the product does not depend on the rows beside it.
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "aligned.h"
+#include "kernels.h"
+#include "pool.h"
+#include "tile.h"
+#include "turn.h"
+
+namespace elf {
+namespace {
+
+// Terms of a sum that are added up at once, at most: as many as keep a panel in the second-level cache.
+constexpr int64_t kTerms = 1024;
+// Tiles of a left factor that are packed together where it is turned round: what lies side by side is read at once.
+constexpr int64_t kTogether = 4;
+
+// A matrix as it is stored.
+struct Matrix {
+  const float *data;
+  int64_t apart;
+
+  const float *At(int64_t row, int64_t column) const { return data + row * apart + column; }
+};
+
+// Neighbouring terms of a sum.
+struct Terms {
+  int64_t first, count;
+};
+
+// Where the numbers of a tile's left factor lie.
+struct TileRows {
+  const float *data;
+  int64_t row, term;
+};
+
+// Part `at` of `of` of `width` columns from `from` on, in `terms` rows: a column of cache lines after the other.
+Ahead PartOfColumns(const float *from, int64_t apart, int64_t width, int64_t terms, int64_t at, int64_t of) {
+  const int64_t columns = Ceiling(width, kLine), column = at * columns / of;
+  const int64_t begin = Ceiling(column * of, columns), end = std::max(begin + 1, Ceiling((column + 1) * of, columns));
+  return {from + column * kLine + terms * (at - begin) / (end - begin) * apart, apart, Ceiling(terms, end - begin)};
+}
+
+// The rows [rows, terms] of a left factor, where they are stored: a tile's, of which some lie below the last row or displace each other from the
+// first-level cache, at a page's distance, are copied.
+class LeftRows {
+ public:
+  LeftRows(Matrix matrix, int64_t rows, Terms terms)
+      : matrix_(matrix), terms_(terms), whole_(matrix.apart * sizeof(float) % 4096 == 0 ? 0 : rows / kRows), tiles_(Ceiling(rows, kRows)),
+        copies_(Allocate((tiles_ - whole_) * kRows * Apart())) {
+    Parallel((tiles_ - whole_) * kRows, kRows, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        const int64_t row = whole_ * kRows + i;
+        if (row < rows) std::copy_n(matrix.At(row, terms.first), terms.count, copies_.get() + i * Apart());
+        else std::fill_n(copies_.get() + i * Apart(), terms.count, 0.0f);
+      }
+    });
+  }
+
+  int64_t tiles() const { return tiles_; }
+
+  TileRows Tile(int64_t tile) const {
+    if (tile < whole_) return {matrix_.At(tile * kRows, terms_.first), matrix_.apart, 1};
+    return {copies_.get() + (tile - whole_) * kRows * Apart(), Apart(), 1};
+  }
+
+ private:
+  int64_t Apart() const { return terms_.count + kLine; }
+
+  Matrix matrix_;
+  Terms terms_;
+  int64_t whole_, tiles_;
+  AlignedBuffer copies_;
+};
+
+// kTogether tiles of a left factor [terms, rows] that is turned round.
+class TurnedTiles {
+ public:
+  explicit TurnedTiles(int64_t terms) : terms_(terms), packed_(Allocate(kTogether * kRows * terms + kLanes)) {}
+
+  // Those of rows from `first` on, zeros below the last one.
+  void Pack(const Matrix &matrix, Terms terms, int64_t first, int64_t rows) {
+    const int64_t tiles = std::min(kTogether, Ceiling(rows - first, kRows));
+    for (int64_t term = 0; term < terms.count; term++)
+      for (int64_t tile = 0; tile < tiles; tile++) {
+        const float *from = matrix.At(terms.first + term, first + tile * kRows);
+        __builtin_prefetch(from + kAhead * matrix.apart);
+        PackTerm(from, rows - first - tile * kRows, term, packed_.get() + (tile * terms_ + term) * kRows);
+      }
+  }
+
+  TileRows Tile(int64_t tile) const { return {packed_.get() + tile * terms_ * kRows, 1, kRows}; }
+
+ private:
+  // A whole vector where what it writes too much is written again by the next term.
+  void PackTerm(const float *from, int64_t rows, int64_t term, float *to) const {
+    if (rows >= kLanes && term + 1 < terms_) *reinterpret_cast<Vector *>(to) = *reinterpret_cast<const Vector *>(from);
+    else
+      for (int64_t row = 0; row < kRows; row++) to[row] = row < rows ? from[row] : 0;
+  }
+
+  int64_t terms_;
+  AlignedBuffer packed_;
+};
+
+// Columns of a right factor [terms, columns], or [columns, terms] where it is turned round.
+struct RightColumns {
+  Matrix matrix;
+  int64_t columns;
+  bool turned;
+
+  int64_t panels() const { return Ceiling(columns, kColumns); }
+  int64_t width(int64_t panel) const { return std::min<int64_t>(kColumns, columns - panel * kColumns); }
+
+  // to [terms, kColumns] ← a panel, zeros beyond the last column
+  void Pack(int64_t panel, Terms terms, float *to) const {
+    if (turned) return PackTurned(matrix.At(panel * kColumns, terms.first), width(panel), terms.count, to);
+    for (int64_t term = 0; term < terms.count; term++, to += kColumns) {
+      const float *from = matrix.At(terms.first + term, panel * kColumns);
+      if (width(panel) == kColumns) std::copy_n(from, kColumns, to);
+      else std::fill(std::copy_n(from, width(panel), to), to + kColumns, 0.0f);
+    }
+  }
+
+  // Part `at` of `of` of what a panel is made of.
+  Ahead Part(int64_t panel, Terms terms, int64_t at, int64_t of) const {
+    if (panel >= panels()) return kNothing;
+    if (!turned) return PartOfColumns(matrix.At(terms.first, panel * kColumns), matrix.apart, width(panel), terms.count, at, of);
+    const int64_t begin = width(panel) * at / of, end = Ceiling(width(panel) * (at + 1), of);
+    return {matrix.At(panel * kColumns + begin, terms.first), kLine, Ceiling((end - begin - 1) * matrix.apart + terms.count, kLine)};
+  }
+
+ private:
+  void PackTurned(const float *from, int64_t width, int64_t terms, float *to) const {
+    const int64_t whole = width / kLanes * kLanes, square = terms / kLanes * kLanes;
+    for (int64_t column = 0; column < whole; column += kLanes)
+      for (int64_t term = 0; term < square; term += kLanes) TurnSquare(from + column * matrix.apart + term, matrix.apart, to + term * kColumns + column, kColumns);
+    for (int64_t term = 0; term < terms; term++)
+      for (int64_t column = term < square ? whole : 0; column < kColumns; column++) to[term * kColumns + column] = column < width ? from[column * matrix.apart + term] : 0;
+  }
+};
+
+// The product and how far its parts are.
+struct Result {
+  float *data;
+  int64_t rows, columns;
+
+  // Adds what some of the terms give to a tile; the first of them are stored.
+  void AddTile(const TileRows &left, const float *panel, Terms terms, int64_t tile, int64_t index, const Ahead &ahead) const {
+    const int64_t height = std::min<int64_t>(kRows, rows - tile * kRows), width = std::min<int64_t>(kColumns, columns - index * kColumns);
+    float *to = data + tile * kRows * columns + index * kColumns;
+    if (height == kRows && width == kColumns) return AddWhole(left, panel, terms, ahead, to);
+    Tile sums;
+    MultiplyFirst(static_cast<int>(Ceiling(width, kLanes)), left.data, left.row, left.term, panel, kColumns, terms.count, sums, ahead);
+    for (int64_t row = 0; row < height; row++)
+      for (int64_t column = 0; column < width; column++) to[row * columns + column] = sums.value[row][column] + (terms.first > 0 ? to[row * columns + column] : 0);
+  }
+
+ private:
+  void AddWhole(const TileRows &left, const float *panel, Terms terms, const Ahead &ahead, float *to) const {
+    Sums<kVectors> sums;
+    sums.Add(left.data, left.row, left.term, panel, kColumns, terms.count, ahead);
+    if (terms.first > 0) sums.AddTo(to, columns);
+    else sums.Store(to, columns);
+  }
+};
+
+void AddRows(const LeftRows &left, const RightColumns &right, Terms terms, const Result &result) {
+  Parallel(right.panels(), 1, [&](int64_t begin, int64_t end) {
+    const AlignedBuffer panel = Allocate(terms.count * kColumns);
+    for (int64_t index = begin; index < end; index++) {
+      right.Pack(index, terms, panel.get());
+      for (int64_t tile = 0; tile < left.tiles(); tile++)
+        result.AddTile(left.Tile(tile), panel.get(), terms, tile, index, index + 1 < end ? right.Part(index + 1, terms, tile, left.tiles()) : kNothing);
+    }
+  });
+}
+
+void AddTurned(const Matrix &left, const RightColumns &right, Terms terms, const Result &result) {
+  const int64_t panels = right.panels(), tiles = Ceiling(result.rows, kRows), groups = Ceiling(tiles, kTogether);
+  const AlignedBuffer packed = Allocate(panels * terms.count * kColumns);
+  const auto panel = [&](int64_t index) { return packed.get() + index * terms.count * kColumns; };
+  Parallel(panels, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; index++) right.Pack(index, terms, panel(index));
+  });
+  Parallel(groups, 1, [&](int64_t begin, int64_t end) {
+    TurnedTiles rows(terms.count);
+    for (int64_t group = begin; group < end; group++) {
+      const int64_t first = group * kTogether, count = std::min(kTogether, tiles - first);
+      rows.Pack(left, terms, first * kRows, result.rows);
+      for (int64_t index = 0; index < panels; index++)
+        for (int64_t tile = 0; tile < count; tile++) result.AddTile(rows.Tile(tile), panel(index), terms, first + tile, index, kNothing);
+    }
+  });
+}
+
+// One product of two matrices.
+template <bool turnLeft>
+void Multiply(const Matrix &left, const RightColumns &right, int64_t terms, const Result &result) {
+  const int64_t each = Ceiling(Ceiling(terms, Ceiling(terms, kTerms)), kLanes) * kLanes;
+  for (int64_t first = 0; first < terms; first += each) {
+    const Terms part = {first, std::min(each, terms - first)};
+    if (turnLeft) AddTurned(left, right, part, result);
+    else AddRows(LeftRows(left, result.rows, part), right, part, result);
+  }
+}
+
+// a [..., rows, terms] and b [..., terms, columns], one of them turned round where it says so → a·b [..., rows, columns]
+template <bool turnLeft, bool turnRight>
+void Product(Run &run) {
+  const int64_t height = run.Axis(0, -2), width = run.Axis(0, -1), terms = turnLeft ? height : width;
+  const int64_t rows = turnLeft ? width : height, columns = run.Axis(1, turnRight ? -2 : -1);
+  Run::Require(terms > 0 && rows > 0 && columns > 0 && run.Axis(1, turnRight ? -1 : -2) == terms, "the factors do not fit each other");
+  const int64_t count = run.Size(0) / (rows * terms);
+  Run::Require(run.Size(0) == count * rows * terms && run.Size(1) == count * terms * columns, "there are not as many left factors as right ones");
+  std::vector<int64_t> shape = run.Shape(0);
+  shape[shape.size() - 2] = rows;
+  shape.back() = columns;
+  const float *left = run.Input(0), *right = run.Input(1);
+  float *out = run.Output(0, shape);
+  EachApart(count, [&](int64_t i) {
+    const RightColumns rightColumns = {{right + i * terms * columns, turnRight ? terms : columns}, columns, turnRight};
+    Multiply<turnLeft>({left + i * rows * terms, width}, rightColumns, terms, {out + i * rows * columns, rows, columns});
+  });
+}
+
+}  // namespace
+
+void RegisterProduct() {
+  Register<Product<false, false>>("ElfProduct", {"a: float", "b: float"}, {"product: float"});
+  Register<Product<false, true>>("ElfProductTurnedRight", {"a: float", "b: float"}, {"product: float"});
+  Register<Product<true, false>>("ElfProductTurnedLeft", {"a: float", "b: float"}, {"product: float"});
+}
+
+}  // namespace elf

@@ -1,0 +1,45 @@
+// Squares of kLanes × kLanes numbers turned round, in registers.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "tile.h"
+
+namespace elf {
+
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+template <size_t step, size_t... lane>
+inline void Exchange(Vector &first, Vector &second, std::index_sequence<lane...>) {
+  const Vector low = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane - step : lane)...);
+  second = __builtin_shufflevector(first, second, (lane & step ? kLanes + lane : lane + step)...);
+  first = low;
+}
+
+template <size_t step>
+inline __attribute__((always_inline)) void ExchangeAll(Vector (&rows)[kLanes]) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kLanes; row++)
+    if (!(row & step)) Exchange<step>(rows[row], rows[row + step], std::make_index_sequence<kLanes>());
+}
+
+// to[column · toApart + row] ← from[row · fromApart + column]
+inline void TurnSquare(const float *from, int64_t fromApart, float *to, int64_t toApart) {
+  Vector rows[kLanes];
+#pragma GCC unroll 16
+  for (int row = 0; row < kLanes; row++) rows[row] = *reinterpret_cast<const Vector *>(from + row * fromApart);
+  ExchangeAll<1>(rows);
+  ExchangeAll<2>(rows);
+  ExchangeAll<4>(rows);
+  if constexpr (kLanes == 16) ExchangeAll<8>(rows);
+#pragma GCC unroll 16
+  for (int row = 0; row < kLanes; row++) *reinterpret_cast<Vector *>(to + row * toApart) = rows[row];
+}
+#else
+inline void TurnSquare(const float *from, int64_t fromApart, float *to, int64_t toApart) {
+  for (int row = 0; row < kLanes; row++)
+    for (int column = 0; column < kLanes; column++) to[column * toApart + row] = from[row * fromApart + column];
+}
+#endif
+
+}  // namespace elf
