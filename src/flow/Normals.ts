@@ -70,9 +70,8 @@ export const accelerateNormals = (fill: FillNormals): void => {
 /** Below this a call into machine code costs more than it saves. */
 const shortest = 64
 
-/** `length` numbers of a key, by the fastest implementation that there is. */
-export const normals = (key: NormalKey, length: number): Float32Array => {
-  const out = new Float32Array(length)
-  ;(length < shortest ? fillNormals : fastest)(out, key)
+/** Fills `out` with the first numbers of a key, by the fastest implementation that there is. */
+export const normals = (key: NormalKey, out: Float32Array): Float32Array => {
+  ;(out.length < shortest ? fillNormals : fastest)(out, key)
   return out
 }

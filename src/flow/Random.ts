@@ -69,11 +69,11 @@ export const keyed = (seed: number): RandomSource => {
     return key
   }
   return {
-    normal: (key, length) => {
+    normal: (key, length, out) => {
       checkDraw("Random.normal", key, length)
       const [key0, key1] = keyOf(key.purpose)
       const { index, step = 0 } = key
-      return normals({ key0, key1, indexLow: index | 0, indexHigh: Math.floor(index / twoPower32), step }, length)
+      return normals({ key0, key1, indexLow: index | 0, indexHigh: Math.floor(index / twoPower32), step }, out ?? new Float32Array(length))
     },
     uniform: (key, length) => {
       checkDraw("Random.uniform", key, length)
@@ -97,7 +97,10 @@ export const rows = (
   const { indices, purpose, step = 0 } = key
   const out = new Float32Array(indices.length * width)
   for (let row = 0; row < indices.length; row++) {
-    out.set(draw({ purpose, index: indices[row]!, step }, width), row * width)
+    const place = out.subarray(row * width, (row + 1) * width)
+    const drawn = draw({ purpose, index: indices[row]!, step }, width, place)
+    // A source of somebody's own may have made another array.
+    if (drawn !== place) place.set(drawn)
   }
   return out
 }

@@ -15,8 +15,8 @@ export interface DrawKey {
 
 /** Where random numbers come from: every draw is a function of (seed, purpose, index, step) alone. */
 export interface RandomSource {
-  /** `length` values of N(0, 1). */
-  readonly normal: (key: DrawKey, length: number) => Float32Array
+  /** `length` values of N(0, 1); a source may write them into `out`, which has that length, and return it. */
+  readonly normal: (key: DrawKey, length: number, out?: Float32Array) => Float32Array
   /** `length` values of U[0, 1), multiples of 2^-24. */
   readonly uniform: (key: DrawKey, length: number) => Float32Array
 }

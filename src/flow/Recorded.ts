@@ -45,5 +45,10 @@ export const recorded = (recordings: Readonly<Record<string, Float32Array | Reco
       purposes: Object.keys(recordings)
     })
   }
-  return { normal: replay, uniform: replay }
+  const normal: RandomSource["normal"] = (key, length, out) => {
+    const values = replay(key, length)
+    out?.set(values)
+    return out ?? values
+  }
+  return { normal, uniform: replay }
 }

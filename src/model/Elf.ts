@@ -20,6 +20,14 @@ export interface Elf {
   readonly config: ModelConfig
   readonly parameters: Parameters
   readonly rope: RopeTable
+  /** Both projections of noisy latents and their prediction as one, where the weights never change; else it is made for each pass. */
+  readonly halves?: Halves
+}
+
+/** `self_cond_proj` and `text_proj.proj1` as one map: `weight` `[bottleneck, 2·D]`, `bias` `[1, bottleneck]`. */
+export interface Halves {
+  readonly weight: tf.Tensor2D
+  readonly bias: tf.Tensor2D
 }
 
 /** What one forward pass reads. Not to be confused with a training batch: rows may be any selection of one. */
@@ -51,18 +59,26 @@ export const ropeFor = (config: ModelConfig): RopeTable =>
 const flat = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
 
 /**
- * Both halves through `self_cond_proj` and `text_proj.proj1`. Nothing lies between the two, so their product goes first: it
- * has an eighth of their numbers at the published sizes. Where somebody observes, each goes by itself.
+ * Nothing lies between `self_cond_proj` and `text_proj.proj1`, so their product goes first: it has an eighth of their numbers
+ * at the published sizes.
  */
-const narrowedHalves = ({ parameters }: Elf, halves: tf.Tensor2D, observe: ElfInput["observe"]): tf.Tensor2D => {
+export const halvesOf = (parameters: Parameters): Halves => {
   const narrow = parameter<tf.Tensor2D>(parameters, "text_proj.proj1.weight")
+  return {
+    weight: tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight")),
+    bias: project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0) as tf.Tensor2D, narrow)
+  }
+}
+
+/** Both halves through the two projections; where somebody observes, each goes by itself. */
+const narrowedHalves = ({ halves: known, parameters }: Elf, halves: tf.Tensor2D, observe: ElfInput["observe"]): tf.Tensor2D => {
   if (observe !== undefined) {
     const latents = linear(parameters, "self_cond_proj", halves)
     observe("self_cond_proj", latents)
-    return project(latents, narrow)
+    return project(latents, parameter<tf.Tensor2D>(parameters, "text_proj.proj1.weight"))
   }
-  const weight: tf.Tensor2D = tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight"))
-  const bias = project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0) as tf.Tensor2D, narrow)
+  // A gradient goes through the product to both.
+  const { bias, weight } = known === undefined || tf.engine().isTapeOn() ? halvesOf(parameters) : known
   return tf.add(project(halves, weight), bias) as tf.Tensor2D
 }
 

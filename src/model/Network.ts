@@ -1,10 +1,10 @@
 /**
  * The network that samplers and self-conditioning run, as a service.
  */
-import type * as tf from "@tensorflow/tfjs-core"
+import * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
-import { type Elf, ropeFor } from "./Elf.ts"
+import { type Elf, halvesOf, ropeFor } from "./Elf.ts"
 import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { dispose, type HostTensor, orRelease, upload } from "./Parameters.ts"
@@ -25,7 +25,7 @@ export class Network extends Context.Service<Network, {
 }>()("elf-streams/model/Network") {
   /** A network whose weights do not change; they are on the device as long as the layer lives. */
   static readonly layer = (weights: ElfWeights): Layer.Layer<Network, BackendError, Backend> =>
-    Layer.effect(Network, Effect.map(makeElf(weights), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
+    Layer.effect(Network, Effect.map(Effect.flatMap(makeElf(weights), withHalves), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
 }
 
 /** Copies a network to the device, all of it or nothing. It belongs to the caller. Call it inside a kernel. */
@@ -41,6 +41,17 @@ export const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeigh
     backend.kernel("uploadNetwork", () => uploadElf(config, tensors)),
     releaseElf
   )
+})
+
+/** The network with its two projections of latents made one, for as long as the scope lives: for weights that never change. */
+const withHalves = Effect.fnUntraced(function*(elf: Elf) {
+  if (!("self_cond_proj.weight" in elf.parameters)) return elf
+  const backend = yield* Backend
+  const halves = yield* Effect.acquireRelease(
+    backend.kernel("joinProjections", () => ({ ...halvesOf(elf.parameters) })),
+    ({ bias, weight }) => Effect.sync(() => tf.dispose([bias, weight]))
+  )
+  return { ...elf, halves }
 })
 
 /** Frees a network's weights and constants. */

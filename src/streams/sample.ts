@@ -67,8 +67,12 @@ export interface Advanced extends Sampled {
 }
 
 /** z at t = 0. @source `generation.py`, the initial `z` */
-const initialNoise = (source: RandomSource, { keys, noiseScale }: Resolved, width: number): Float32Array =>
-  rows(source.normal, { purpose: "initialNoise", indices: keys }, width).map((x) => Math.fround(x * Math.fround(noiseScale)))
+const initialNoise = (source: RandomSource, { keys, noiseScale }: Resolved, width: number): Float32Array => {
+  const noise = rows(source.normal, { purpose: "initialNoise", indices: keys }, width)
+  const scale = Math.fround(noiseScale)
+  for (let i = 0; i < noise.length; i++) noise[i]! *= scale
+  return noise
+}
 
 const shapeOf = ({ config }: Elf, options: Resolved): [number, number, number] => [options.keys.length, config.length, config.textWidth]
 

@@ -21,6 +21,9 @@ constexpr int64_t kTerms = 1024;
 // Tiles of a left factor that are packed together where it is turned round: what lies side by side is read at once.
 constexpr int64_t kTogether = 4;
 
+// Multiply-adds and copies that are worth waking a thread for.
+constexpr int64_t kWork = 1 << 20, kCopies = 1 << 16;
+
 // A matrix as it is stored.
 struct Matrix {
   const float *data;
@@ -54,7 +57,7 @@ class LeftRows {
   LeftRows(Matrix matrix, int64_t rows, Terms terms)
       : matrix_(matrix), terms_(terms), whole_(matrix.apart * sizeof(float) % 4096 == 0 ? 0 : rows / kRows), tiles_(Ceiling(rows, kRows)),
         copies_(Allocate((tiles_ - whole_) * kRows * Apart())) {
-    Parallel((tiles_ - whole_) * kRows, kRows, [&](int64_t begin, int64_t end) {
+    Parallel((tiles_ - whole_) * kRows, Ceiling(kCopies, terms.count), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
         const int64_t row = whole_ * kRows + i;
         if (row < rows) std::copy_n(matrix.At(row, terms.first), terms.count, copies_.get() + i * Apart());
@@ -172,24 +175,27 @@ struct Result {
 };
 
 void AddRows(const LeftRows &left, const RightColumns &right, Terms terms, const Result &result) {
-  Parallel(right.panels(), 1, [&](int64_t begin, int64_t end) {
+  const auto add = [&](int64_t begin, int64_t end, int64_t first, int64_t last) {
     const AlignedBuffer panel = Allocate(terms.count * kColumns);
     for (int64_t index = begin; index < end; index++) {
       right.Pack(index, terms, panel.get());
-      for (int64_t tile = 0; tile < left.tiles(); tile++)
+      for (int64_t tile = first; tile < last; tile++)
         result.AddTile(left.Tile(tile), panel.get(), terms, tile, index, index + 1 < end ? right.Part(index + 1, terms, tile, left.tiles()) : kNothing);
     }
-  });
+  };
+  const int64_t panels = right.panels(), tiles = left.tiles(), work = kRows * terms.count * kColumns;
+  if (panels == 1) Parallel(tiles, Ceiling(kWork, work), [&](int64_t begin, int64_t end) { add(0, 1, begin, end); });
+  else Parallel(panels, Ceiling(kWork, tiles * work), [&](int64_t begin, int64_t end) { add(begin, end, 0, tiles); });
 }
 
 void AddTurned(const Matrix &left, const RightColumns &right, Terms terms, const Result &result) {
   const int64_t panels = right.panels(), tiles = Ceiling(result.rows, kRows), groups = Ceiling(tiles, kTogether);
   const AlignedBuffer packed = Allocate(panels * terms.count * kColumns);
   const auto panel = [&](int64_t index) { return packed.get() + index * terms.count * kColumns; };
-  Parallel(panels, 1, [&](int64_t begin, int64_t end) {
+  Parallel(panels, Ceiling(kCopies, terms.count * kColumns), [&](int64_t begin, int64_t end) {
     for (int64_t index = begin; index < end; index++) right.Pack(index, terms, panel(index));
   });
-  Parallel(groups, 1, [&](int64_t begin, int64_t end) {
+  Parallel(groups, Ceiling(kWork, kTogether * kRows * terms.count * right.columns), [&](int64_t begin, int64_t end) {
     TurnedTiles rows(terms.count);
     for (int64_t group = begin; group < end; group++) {
       const int64_t first = group * kTogether, count = std::min(kTogether, tiles - first);
@@ -211,6 +217,15 @@ void Multiply(const Matrix &left, const RightColumns &right, int64_t terms, cons
   }
 }
 
+// The product with a right factor that is turned round, of few rows: they become the columns, and nothing of the right factor is
+// packed. Its sums are the same.
+void MultiplyFew(const float *left, const float *right, int64_t terms, const Result &result) {
+  const AlignedBuffer turned = Allocate(result.rows * result.columns);
+  Multiply<false>({right, terms}, {{left, terms}, result.rows, true}, terms, {turned.get(), result.columns, result.rows});
+  for (int64_t row = 0; row < result.rows; row++)
+    for (int64_t column = 0; column < result.columns; column++) result.data[row * result.columns + column] = turned[column * result.rows + row];
+}
+
 // a [..., rows, terms] and b [..., terms, columns], one of them turned round where it says so → a·b [..., rows, columns]
 template <bool turnLeft, bool turnRight>
 void Product(Run &run) {
@@ -225,8 +240,10 @@ void Product(Run &run) {
   const float *left = run.Input(0), *right = run.Input(1);
   float *out = run.Output(0, shape);
   EachApart(count, [&](int64_t i) {
-    const RightColumns rightColumns = {{right + i * terms * columns, turnRight ? terms : columns}, columns, turnRight};
-    Multiply<turnLeft>({left + i * rows * terms, width}, rightColumns, terms, {out + i * rows * columns, rows, columns});
+    const float *a = left + i * rows * terms, *b = right + i * terms * columns;
+    const Result result = {out + i * rows * columns, rows, columns};
+    if (turnRight && rows <= kLanes) MultiplyFew(a, b, terms, result);
+    else Multiply<turnLeft>({a, width}, {{b, turnRight ? terms : columns}, columns, turnRight}, terms, result);
   });
 }
 
