@@ -15,16 +15,13 @@ export type Times = number | ArrayLike<number>
 
 const fround = Math.fround
 
-/** Calls `one(i, t)` for every element; refuses times that do not divide the elements. */
-const mapTimes = (length: number, t: Times, one: (i: number, t: number) => number): Float32Array => {
+/** Has every share of an array filled under its own time; refuses times that do not divide the elements. */
+const fillShares = (length: number, t: Times, fill: (out: Float32Array, begin: number, end: number, t: number) => void): Float32Array => {
   const times = typeof t === "number" ? [t] : t
   const share = length / times.length
   requireArgument(length === 0 || Number.isInteger(share), "Path.t", `a divisor of ${length} elements`, times.length)
   const out = new Float32Array(length)
-  for (let group = 0; group < times.length; group++) {
-    const time = fround(times[group]!)
-    for (let i = group * share; i < (group + 1) * share; i++) out[i] = one(i, time)
-  }
+  for (let group = 0; group < times.length; group++) fill(out, group * share, (group + 1) * share, fround(times[group]!))
   return out
 }
 
@@ -35,9 +32,9 @@ const sameLength = (name: string, expected: number, received: number): void =>
 export const interpolate = (clean: Float32Array, noise: Float32Array, t: Times, noiseScale = 1): Float32Array => {
   sameLength("noise", clean.length, noise.length)
   const scale = fround(noiseScale)
-  return mapTimes(clean.length, t, (i, time) => {
+  return fillShares(clean.length, t, (out, begin, end, time) => {
     const rest = fround(1 - time)
-    return fround(time * clean[i]!) + fround(fround(rest * noise[i]!) * scale)
+    for (let i = begin; i < end; i++) out[i] = fround(time * clean[i]!) + fround(fround(rest * noise[i]!) * scale)
   })
 }
 
@@ -53,7 +50,10 @@ export const velocityFromPrediction = (
   timeEpsilon = 0.05
 ): Float32Array => {
   sameLength("z", prediction.length, z.length)
-  return mapTimes(z.length, t, (i, time) => fround(prediction[i]! - z[i]!) / remaining(time, timeEpsilon))
+  return fillShares(z.length, t, (out, begin, end, time) => {
+    const left = remaining(time, timeEpsilon)
+    for (let i = begin; i < end; i++) out[i] = fround(prediction[i]! - z[i]!) / left
+  })
 }
 
 /** prediction = z + max(1 − t, timeEpsilon)·v: the inverse of {@link velocityFromPrediction}. */
@@ -64,7 +64,10 @@ export const predictionFromVelocity = (
   timeEpsilon = 0.05
 ): Float32Array => {
   sameLength("z", velocity.length, z.length)
-  return mapTimes(z.length, t, (i, time) => z[i]! + fround(remaining(time, timeEpsilon) * velocity[i]!))
+  return fillShares(z.length, t, (out, begin, end, time) => {
+    const left = remaining(time, timeEpsilon)
+    for (let i = begin; i < end; i++) out[i] = z[i]! + fround(left * velocity[i]!)
+  })
 }
 
 /** `z` with the clean values put back where `conditionMask` is above 0; a mask value covers an equal share of `z`. */
@@ -74,5 +77,7 @@ export const restoreCondition = (
   conditionMask: ArrayLike<number>
 ): Float32Array => {
   sameLength("clean", z.length, clean.length)
-  return mapTimes(z.length, conditionMask, (i, masked) => (masked > 0 ? clean : z)[i]!)
+  return fillShares(z.length, conditionMask, (out, begin, end, masked) => {
+    out.set((masked > 0 ? clean : z).subarray(begin, end), begin)
+  })
 }

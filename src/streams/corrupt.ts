@@ -4,7 +4,7 @@
 import { Stream } from "effect"
 import { requireArgument } from "../flow/errors.ts"
 import { type ScaleRange, scaleFromUniform } from "../flow/Guidance.ts"
-import { interpolate, remaining } from "../flow/Path.ts"
+import { interpolate, velocityFromPrediction } from "../flow/Path.ts"
 import { type RandomSource, type Seeded, sourceOf } from "../flow/Random.ts"
 import { sample, type TimeDistribution } from "../flow/TimeDistribution.ts"
 import type { LatentBatch } from "./Sequence.ts"
@@ -101,9 +101,6 @@ const restoreRow = (batch: LatentBatch, row: number, z: Float32Array, clean: Flo
   }
 }
 
-const velocityRow = (clean: Float32Array, z: Float32Array, t: number, timeEpsilon: number): Float32Array =>
-  z.map((value, i) => Math.fround(clean[i]! - value) / remaining(t, timeEpsilon))
-
 const branches = (batch: LatentBatch, source: RandomSource, options: CorruptionOptions) => {
   const { indices } = batch
   const uniform = (purpose: string, index: number) => source.uniform({ purpose, index }, 1)[0]!
@@ -133,7 +130,7 @@ const corruptBatch = (batch: LatentBatch, source: RandomSource, options: Corrupt
     const rowZ = denoiserRow(rowClean, source, index, t, options)
     restoreRow(batch, row, rowZ, rowClean)
     z.set(rowZ, row * rowSize)
-    velocityTarget.set(velocityRow(rowClean, rowZ, t, options.timeEpsilon), row * rowSize)
+    velocityTarget.set(velocityFromPrediction(rowClean, rowZ, t, options.timeEpsilon), row * rowSize)
   })
   return {
     ...batch,
