@@ -24,16 +24,20 @@ class Pool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
+  // Runs `part` here and on the threads that come before it has ended here: one that wakes up late has nothing left to do and is
+  // not waited for.
   void Run(const std::function<void()> &part) {
     part_ = &part;
-    left_.store(static_cast<int>(workers_.size()), std::memory_order_release);
+    uint64_t turn;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      turn_.fetch_add(1, std::memory_order_release);
+      turn = turn_.fetch_add(1) + 1;
     }
     wake_.notify_all();
     part();
-    for (int i = 0; left_.load(std::memory_order_acquire) != 0; i++) {
+    // From here on nobody joins; a thread that has joined is seen below.
+    closed_.store(turn);
+    for (int i = 0; joined_.load() != 0; i++) {
       if (i < kPatience) __builtin_ia32_pause();
       else std::this_thread::yield();
     }
@@ -48,17 +52,20 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [&] { return turn_.load(std::memory_order_acquire) != seen; });
       }
-      seen++;
-      (*part_)();
-      left_.fetch_sub(1, std::memory_order_acq_rel);
+      seen = turn_.load();
+      joined_.fetch_add(1);
+      if (closed_.load() < seen) (*part_)();
+      joined_.fetch_sub(1);
     }
   }
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> turn_{0};
-  std::atomic<int> left_{0};
+  // The last turn that began and the last one that ended.
+  std::atomic<uint64_t> turn_{0}, closed_{0};
+  // Threads that take part in a turn, or look whether it has ended.
+  std::atomic<int> joined_{0};
   const std::function<void()> *part_ = nullptr;
 };
 
