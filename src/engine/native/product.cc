@@ -21,6 +21,8 @@ constexpr int64_t kTerms = 1024;
 // Tiles of a left factor that are packed together where it is turned round: what lies side by side is read at once.
 constexpr int64_t kTogether = 4;
 
+// Numbers of a right factor that are packed at once, about, where the left one is turned round.
+constexpr int64_t kPacked = 1 << 20;
 // Multiply-adds and copies that are worth waking a thread for.
 constexpr int64_t kWork = 1 << 20, kCopies = 1 << 16;
 
@@ -50,8 +52,8 @@ Ahead PartOfColumns(const float *from, int64_t apart, int64_t width, int64_t ter
   return {from + column * kLine + terms * (at - begin) / (end - begin) * apart, apart, Ceiling(terms, end - begin)};
 }
 
-// The rows [rows, terms] of a left factor, where they are stored: a tile's, of which some lie below the last row or displace each other from the
-// first-level cache, at a page's distance, are copied.
+// The rows [rows, terms] of a left factor, where they are stored. Those of a tile that reaches below the last one are copied, and all
+// where they lie a page apart: they would displace each other from the first-level cache.
 class LeftRows {
  public:
   LeftRows(Matrix matrix, int64_t rows, Terms terms)
@@ -188,22 +190,26 @@ void AddRows(const LeftRows &left, const RightColumns &right, Terms terms, const
   else Parallel(panels, Ceiling(kWork, tiles * work), [&](int64_t begin, int64_t end) { add(begin, end, 0, tiles); });
 }
 
-void AddTurned(const Matrix &left, const RightColumns &right, Terms terms, const Result &result) {
-  const int64_t panels = right.panels(), tiles = Ceiling(result.rows, kRows), groups = Ceiling(tiles, kTogether);
-  const AlignedBuffer packed = Allocate(panels * terms.count * kColumns);
-  const auto panel = [&](int64_t index) { return packed.get() + index * terms.count * kColumns; };
-  Parallel(panels, Ceiling(kCopies, terms.count * kColumns), [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; index++) right.Pack(index, terms, panel(index));
+// Panels [begin, end) of the right factor with a left one that is turned round.
+void AddTurnedPanels(const Matrix &left, const RightColumns &right, Terms terms, const Result &result, int64_t begin, int64_t end) {
+  const int64_t tiles = Ceiling(result.rows, kRows), size = terms.count * kColumns;
+  const AlignedBuffer packed = Allocate((end - begin) * size);
+  Parallel(end - begin, Ceiling(kCopies, size), [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; i++) right.Pack(begin + i, terms, packed.get() + i * size);
   });
-  Parallel(groups, Ceiling(kWork, kTogether * kRows * terms.count * right.columns), [&](int64_t begin, int64_t end) {
+  Parallel(Ceiling(tiles, kTogether), Ceiling(kWork, kTogether * kRows * size * (end - begin)), [&](int64_t first, int64_t last) {
     TurnedTiles rows(terms.count);
-    for (int64_t group = begin; group < end; group++) {
-      const int64_t first = group * kTogether, count = std::min(kTogether, tiles - first);
-      rows.Pack(left, terms, first * kRows, result.rows);
-      for (int64_t index = 0; index < panels; index++)
-        for (int64_t tile = 0; tile < count; tile++) result.AddTile(rows.Tile(tile), panel(index), terms, first + tile, index, kNothing);
+    for (int64_t tile = first * kTogether; tile < std::min(tiles, last * kTogether); tile += kTogether) {
+      rows.Pack(left, terms, tile * kRows, result.rows);
+      for (int64_t i = 0; i < end - begin; i++)
+        for (int64_t at = 0; at < std::min(kTogether, tiles - tile); at++) result.AddTile(rows.Tile(at), packed.get() + i * size, terms, tile + at, begin + i, kNothing);
     }
   });
+}
+
+void AddTurned(const Matrix &left, const RightColumns &right, Terms terms, const Result &result) {
+  const int64_t panels = right.panels(), together = std::max<int64_t>(1, kPacked / (terms.count * kColumns));
+  for (int64_t begin = 0; begin < panels; begin += together) AddTurnedPanels(left, right, terms, result, begin, std::min(panels, begin + together));
 }
 
 // One product of two matrices.

@@ -83,7 +83,7 @@ struct Sums {
 // tile ← the sums, as above. A function of its own: what the caller keeps in vector registers would take their places.
 template <int vectors = kVectors>
 __attribute__((noinline)) void Multiply(const float *__restrict left, int64_t leftRow, int64_t leftTerm,
-                                                    const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile, Ahead ahead = kNothing) {
+                                        const float *__restrict right, int64_t rightTerm, int64_t terms, Tile &tile, Ahead ahead = kNothing) {
   Sums<vectors> sums;
   sums.Add(left, leftRow, leftTerm, right, rightTerm, terms, ahead);
   sums.Store(tile.value[0], kColumns);
