@@ -18,12 +18,13 @@ export interface Updated {
   readonly gradients: Parameters
 }
 
-/** Muon on matrices of one shape: orthogonal directions of their momenta, subtracted `step` times. */
-export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, names: ReadonlyArray<string>, c: MomentumCoefficients, step: number): void => {
-  const coefficients = tf.tensor1d([c.keep, c.add, c.momentumShare, c.gradientShare, step])
+/** Muon on matrices: orthogonal directions of their momenta, each subtracted so many times. */
+export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, steps: ReadonlyMap<string, number>, c: MomentumCoefficients): void => {
+  const names = [...steps.keys()]
+  const coefficients = tf.tensor1d([c.keep, c.add, c.momentumShare, c.gradientShare])
   const values = names.map((name) => ownedTensor(parameters, name))
   const momenta = names.map((name) => ownedTensor(moments, `momentum/${name}`))
-  run("ElfMuon", [coefficients, ...values, ...momenta, ...names.map((name) => parameter(gradients, name))], 0, names.length)
+  run("ElfMuon", [coefficients, tf.tensor1d([...steps.values()]), ...values, ...momenta, ...names.map((name) => parameter(gradients, name))], 0, names.length)
 }
 
 /** Adam, of either kind, on one tensor. */

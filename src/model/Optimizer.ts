@@ -92,11 +92,9 @@ const release = (gradients: Parameters, names: ReadonlyArray<string>): void => t
 
 const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update): void => {
   const { matrices, others } = plan(options, updated.parameters)
-  const momentum = muonCoefficients(update)
-  for (const { group, scale } of matrices) {
-    tf.tidy(() => muonInPlace(updated, group, momentum, update.learningRate * scale))
-    release(updated.gradients, group)
-  }
+  const steps = new Map(matrices.flatMap(({ group, scale }) => group.map((name) => [name, update.learningRate * scale] as const)))
+  if (steps.size > 0) tf.tidy(() => muonInPlace(updated, steps, muonCoefficients(update)))
+  release(updated.gradients, [...steps.keys()])
   const adam = adamCoefficients(options, update)
   for (const name of others) {
     tf.tidy(() => adamInPlace(updated, name, adam))

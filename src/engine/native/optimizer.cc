@@ -1,4 +1,5 @@
 // Optimiser updates in place, one pass over each tensor. Inputs that are said to be changed must not be shared.
+#include <algorithm>
 #include <vector>
 
 #include "block_sums.h"
@@ -17,34 +18,55 @@ void Squares(Run &run) {
   run.Output(0, {})[0] = static_cast<float>(SumOfSquares(run.Input(0), run.Size(0)));
 }
 
-// One matrix: momentum ← c₀·momentum + c₁·gradient; value ← value − c₄·orthogonal(c₂·momentum + c₃·gradient)
-void UpdateMatrix(float *value, float *momentum, const float *gradient, int64_t rows, int64_t columns, const float *c) {
-  const AlignedBuffer direction = Allocate(rows * columns);
-  float *to = direction.get();
-  const double squares = SumOverNumbers(rows * columns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      momentum[i] = c[0] * momentum[i] + c[1] * gradient[i];
-      to[i] = c[2] * momentum[i] + c[3] * gradient[i];
-    }
-    return BlockSquares(to + begin, end - begin);
-  });
-  NewtonSchulz(to, rows, columns, squares, kSteps, [&](int64_t row, int64_t column, int64_t height, int64_t width, const Block &block) {
-    for (int64_t i = 0; i < height; i++)
-      for (int64_t j = 0; j < width; j++) value[(row + i) * columns + column + j] -= c[4] * block.value[i][j];
-  });
-}
+// A matrix that is updated: momentum ← c₀·momentum + c₁·gradient; value ← value − step·orthogonal(c₂·momentum + c₃·gradient)
+struct Updated {
+  float *value, *momentum;
+  const float *gradient;
+  int64_t rows, columns;
+  float step;
 
-// c [5], then matrices of one shape: values (changed), momenta (changed), gradients
-void Muon(Run &run) {
-  const int64_t count = (run.Inputs() - 1) / 3, rows = run.Axis(1, 0), columns = run.Axis(1, 1);
-  Run::Require(run.Size(0) == 5 && count > 0 && run.Inputs() == 1 + 3 * count, "five coefficients and three tensors for each matrix are needed");
-  const float *c = run.Input(0);
-  std::vector<float *> tensors;
-  for (int64_t i = 1; i < run.Inputs(); i++) {
-    Run::Require(run.Axis(i, 0) == rows && run.Axis(i, 1) == columns && run.Size(i) == rows * columns && rows * columns > 0, "the matrices differ in shape");
-    tensors.push_back(run.Input(i));
+  // How much there is to multiply, about.
+  double Work() const {
+    const double shorter = std::min(rows, columns);
+    return shorter * rows * columns + 6 * shorter * shorter * shorter;
   }
-  EachApart(count, [&](int64_t i) { UpdateMatrix(tensors[i], tensors[count + i], tensors[2 * count + i], rows, columns, c); });
+
+  void Update(const float *c) const {
+    const AlignedBuffer direction = Allocate(rows * columns);
+    float *to = direction.get();
+    const double squares = SumOverNumbers(rows * columns, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        momentum[i] = c[0] * momentum[i] + c[1] * gradient[i];
+        to[i] = c[2] * momentum[i] + c[3] * gradient[i];
+      }
+      return BlockSquares(to + begin, end - begin);
+    });
+    NewtonSchulz(to, rows, columns, squares, kSteps, [&](int64_t row, int64_t column, int64_t height, int64_t width, const Block &block) {
+      for (int64_t i = 0; i < height; i++)
+        for (int64_t j = 0; j < width; j++) value[(row + i) * columns + column + j] -= step * block.value[i][j];
+    });
+  }
+};
+
+// c [4], steps [count], then matrices: values (changed), momenta (changed), gradients. A matrix that is more than a thread's share
+// is updated by all threads together; the others follow, the largest first, each on the next thread that is free.
+void Muon(Run &run) {
+  const int64_t count = (run.Inputs() - 2) / 3;
+  Run::Require(count > 0 && run.Inputs() == 2 + 3 * count && run.Size(0) == 4 && run.Size(1) == count, "four coefficients, and a step and three tensors for each matrix are needed");
+  const float *c = run.Input(0);
+  std::vector<Updated> matrices;
+  double work = 0;
+  for (int64_t i = 0; i < count; i++) {
+    const int64_t value = 2 + i, momentum = value + count, gradient = momentum + count, rows = run.Axis(value, 0), columns = run.Axis(value, 1);
+    for (int64_t tensor : {value, momentum, gradient})
+      Run::Require(run.Axis(tensor, 0) == rows && run.Axis(tensor, 1) == columns && run.Size(tensor) == rows * columns && rows * columns > 0, "a matrix, its momentum and its gradient differ in shape");
+    matrices.push_back({run.Input(value), run.Input(momentum), run.Input(gradient), rows, columns, run.Input(1)[i]});
+    work += matrices.back().Work();
+  }
+  std::stable_sort(matrices.begin(), matrices.end(), [](const Updated &a, const Updated &b) { return a.Work() > b.Work(); });
+  int64_t large = 0;
+  while (large < count && matrices[large].Work() * Threads() > work) matrices[large++].Update(c);
+  EachInTurn(count - large, [&](int64_t i) { matrices[large + i].Update(c); });
 }
 
 // value, mean, variance (all changed), gradient, c [9]:
@@ -80,7 +102,7 @@ void Average(Run &run) {
 
 void RegisterOptimizer() {
   Register<Squares>("ElfSquares", {"x: float"}, {"sum: float"});
-  Register<Muon>("ElfMuon", {"c: float", "values: count * float", "momenta: count * float", "gradients: count * float"}, {}, {"count: int >= 1"});
+  Register<Muon>("ElfMuon", {"c: float", "steps: float", "values: count * float", "momenta: count * float", "gradients: count * float"}, {}, {"count: int >= 1"});
   Register<Adam>("ElfAdam", {"value: float", "mean: float", "variance: float", "gradient: float", "c: float"}, {});
   Register<Average>("ElfAverage", {"average: float", "value: float", "c: float"}, {});
 }

@@ -81,18 +81,28 @@ void SetThreads(int count) {
 
 int Threads() { return pool == nullptr ? 1 : pool->size(); }
 
-void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
+// body(begin, end) on `pieces` parts of [0, count), taken as threads become free; all at once where another caller has the pool.
+static void Divide(int64_t count, int64_t pieces, const std::function<void(int64_t, int64_t)> &body) {
   // Two callers at once, as from two Node threads: the second one goes alone.
   std::unique_lock<std::mutex> lock(busy, std::try_to_lock);
-  if (pool == nullptr || count < 2 * least || !lock.owns_lock()) {
+  if (pool == nullptr || pieces < 2 || !lock.owns_lock()) {
     if (count > 0) body(0, count);
     return;
   }
-  // More pieces than threads, taken as threads become free: a thread may lose its processor to another program for a while.
-  const int64_t pieces = std::min<int64_t>(kPieces * pool->size(), count / least);
   std::atomic<int64_t> next{0};
   pool->Run([&] {
     for (int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(count * piece / pieces, count * (piece + 1) / pieces);
+  });
+}
+
+void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
+  // More pieces than threads: a thread may lose its processor to another program for a while.
+  Divide(count, count < 2 * least ? 1 : std::min<int64_t>(kPieces * Threads(), count / least), body);
+}
+
+void EachInTurn(int64_t count, const std::function<void(int64_t)> &body) {
+  Divide(count, count, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) body(i);
   });
 }
 

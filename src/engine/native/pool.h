@@ -16,6 +16,9 @@ int Threads();
 // `least`, and returns when all are done. Which thread takes which part changes no result.
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body);
 
+// Calls body(i) for i in [0, count), in this order, each on the next thread that is free.
+void EachInTurn(int64_t count, const std::function<void(int64_t)> &body);
+
 // Calls body(i) for i in [0, count): whole calls on each thread, and those left over one by one with loops of their own on all.
 void EachApart(int64_t count, const std::function<void(int64_t)> &body);
 
