@@ -1,12 +1,10 @@
 /** The kernels that run forwards alone, and the normals: against their portable forms. */
 import * as tf from "@tensorflow/tfjs-core"
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
 import fc from "fast-check"
 import { fillNormals, normals } from "../../src/flow/Normals.ts"
 import { keyed } from "../../src/flow/Random.ts"
-import { Backend } from "../../src/model/Backend.ts"
-import { ownKernels, withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
+import { withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
 import { mostLikelyTokens } from "../../src/model/CrossEntropy.ts"
 import { type Elf, prefixLength, predict, ropeFor } from "../../src/model/Elf.ts"
 import { fusedTrunk } from "../../src/model/FusedTrunk.ts"
@@ -14,7 +12,7 @@ import { initialParameters } from "../../src/model/Initialization.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import { tensorAlgebra } from "../../src/model/VelocityField.ts"
 import { testEngine } from "../support/backend.ts"
-import { absenceAllowed, kernels, near, normal, rowCounts } from "../support/ownKernels.ts"
+import { kernels, lawfulWith, near, normal, rowCounts } from "../support/ownKernels.ts"
 import { tiny } from "../support/tinyModel.ts"
 
 /** A network whose weights are all drawn, norms and biases too. It belongs to the scope. */
@@ -25,10 +23,7 @@ const networkOf = (config: ModelConfig): Elf => ({
 })
 
 layer(testEngine)("the kernels that run forwards", (it) => {
-  /** Without the kernels the test fails, unless they are turned off or an engine may be missing: then it says so. */
-  const lawful = (name: string, body: () => void) =>
-    it.effect(name, () => Effect.flatMap(Backend, (backend) => backend.kernel(name, () =>
-      ownKernels() === undefined && absenceAllowed ? void process.stderr.write(`\nNOT TESTED without the kernels of this library: ${name}\n`) : body())))
+  const lawful = lawfulWith(it)
 
   lawful("run all blocks as they run one by one, each sequence by itself", () =>
     fc.assert(fc.property(fc.constantFrom(1, 2, 5), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 34), fc.constantFrom(1, 13, 40), (batch, heads, size, length) =>

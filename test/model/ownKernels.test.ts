@@ -16,13 +16,10 @@ import { rmsNorm } from "../../src/model/RmsNorm.ts"
 import { ropeTable } from "../../src/model/Rope.ts"
 import { swiGlu } from "../../src/model/SwiGlu.ts"
 import { testEngine } from "../support/backend.ts"
-import { absenceAllowed, kernels, near, normal, rowCounts, sameBothWays, widths } from "../support/ownKernels.ts"
+import { kernels, lawfulWith, near, normal, rowCounts, sameBothWays, widths } from "../support/ownKernels.ts"
 
 layer(testEngine)("the kernels of this library", (it) => {
-  /** Without the kernels the test fails, unless they are turned off or an engine may be missing: then it says so. */
-  const lawful = (name: string, body: () => void) =>
-    it.effect(name, () => Effect.flatMap(Backend, (backend) => backend.kernel(name, () =>
-      ownKernels() === undefined && absenceAllowed ? void process.stderr.write(`\nNOT TESTED without the kernels of this library: ${name}\n`) : body())))
+  const lawful = lawfulWith(it)
 
   lawful("are there, and can be turned off", () => {
     kernels()
@@ -107,8 +104,6 @@ layer(testEngine)("the kernels of this library", (it) => {
       const forms: Record<string, (x: tf.Tensor2D) => tf.Tensor> = {
         rmsNorm: (x) => run("ElfRmsNorm", [x, weight], 2)[0]!,
         softmax: (x) => run("ElfSoftmax", [x], 1)[0]!,
-        product: (x) => tf.matMul(x, unembedding as tf.Tensor2D),
-        turned: (x) => tf.matMul(x, tf.transpose(unembedding) as tf.Tensor2D, false, true),
         residual: (x) => run("ElfResidual", [x, x, bias], 1)[0]!,
         ...(width % 2 === 0 ? { gate: (x: tf.Tensor2D) => run("ElfGate", [x, bias], 1)[0]! } : {}),
         decode: (x) => run("ElfDecode", [x, unembedding, logitBias], 1)[0]!
@@ -121,30 +116,6 @@ layer(testEngine)("the kernels of this library", (it) => {
         }
       }
     }
-  })
-
-  lawful("multiply as TensorFlow does, either factor turned round, lists of matrices too", () =>
-    fc.assert(fc.property(
-      fc.constantFrom(1, 8, 9, 37, 145),
-      fc.constantFrom(1, 15, 64, 1030, 2049),
-      fc.constantFrom(1, 16, 47, 49, 150, 1100),
-      fc.constantFrom([], [1], [5], [2, 3]),
-      fc.constantFrom([false, false], [false, true], [true, false], [true, true]),
-      (rows, terms, columns, list, [left, right]) => {
-        const matrix = (name: string, height: number, width: number, turned: boolean) =>
-          normal(name, [...(terms > 1000 ? [] : list), ...(turned ? [width, height] : [height, width])], terms ** -0.5)
-        const multiply = (a: tf.Tensor, b: tf.Tensor) => tf.matMul(a, b, left, right)
-        sameBothWays(multiply as (...inputs: Array<tf.Tensor>) => tf.Tensor, [matrix("a", rows, terms, left!), matrix("b", terms, columns, right!)],
-          `${rows} × ${terms} × ${columns}, ${left} ${right}, [${list}]`)
-      }
-    ), { numRuns: 60 }))
-
-  lawful("leave products of other shapes and types to TensorFlow", () => {
-    const [a, b] = [normal("a", [2, 3, 4]), normal("b", [1, 4, 5])]
-    near(tf.matMul(a, b), withoutOwnKernels(() => tf.matMul(a, b)), "one right factor for all")
-    assert.deepStrictEqual(tf.matMul(tf.zeros([0, 3]), tf.zeros([3, 2])).shape, [0, 2])
-    assert.deepStrictEqual([...tf.matMul(tf.tensor2d([[1, 2]], [1, 2], "int32"), tf.tensor2d([[3], [4]], [2, 1], "int32")).dataSync()], [11])
-    assert.throws(() => kernels()("ElfProduct", [a, normal("c", [2, 3, 4])], 1), /do not fit/)
   })
 
   lawful("orthogonalise as the portable form does", () =>
@@ -241,11 +212,6 @@ layer(testEngine)("the kernels of this library", (it) => {
       ["ElfMuon", [f(4), f(1), f(0, 2), f(0, 2), f(0, 2)], 0, 1],
       ["ElfMuon", [f(5), f(1), f(4, 2), f(4, 2), f(4, 2)], 0, 1],
       ["ElfMuon", [f(4), f(2), f(4, 2), f(4, 2), f(4, 2)], 0, 1],
-      ["ElfProduct", [f(3, 4), f(3, 4)], 1],
-      ["ElfProductTurnedRight", [f(3, 4), f(4, 3)], 1],
-      ["ElfProductTurnedLeft", [f(3, 4), f(4, 3)], 1],
-      ["ElfProduct", [f(2, 3, 4), f(1, 4, 3)], 1],
-      ["ElfProduct", [f(0, 4), f(4, 3)], 1],
       ["ElfScale", [f(3), f(2)], 0],
       ["ElfAdam", [f(4), f(4), f(4), f(5), f(9)], 0],
       ["ElfAdam", [f(4), f(4), f(4), f(4), f(8)], 0],

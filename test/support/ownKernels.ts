@@ -1,8 +1,10 @@
 /** What the tests of this library's kernels share: values and gradients with and without them. */
 import * as tf from "@tensorflow/tfjs-core"
 import { assert } from "@effect/vitest"
+import { Effect } from "effect"
 import fc from "fast-check"
 import { keyed } from "../../src/flow/Random.ts"
+import { Backend } from "../../src/model/Backend.ts"
 import { ownKernels, type RunKernel, withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
 import { relativeError } from "./tolerances.ts"
 
@@ -21,6 +23,11 @@ export const widths = fc.constantFrom(2, 6, 66, 80, 257)
 
 /** Whether a machine without the kernels may pass over their tests. */
 export const absenceAllowed = process.env["ELF_STREAMS_ALLOW_MISSING_ENGINE"] === "1" || process.env["ELF_STREAMS_KERNELS"] === "0"
+
+/** A test inside a kernel. Without the kernels of this library it fails, unless they are turned off or an engine may be missing: then it says so. */
+export const lawfulWith = (it: { readonly effect: (name: string, test: () => Effect.Effect<void, unknown, Backend>) => void }) => (name: string, body: () => void): void =>
+  it.effect(name, () => Effect.flatMap(Backend, (backend) => backend.kernel(name, () =>
+    ownKernels() === undefined && absenceAllowed ? void process.stderr.write(`\nNOT TESTED without the kernels of this library: ${name}\n`) : body())))
 
 /** Fails unless shapes are the same and values are near. */
 export const near = (actual: tf.Tensor, expected: tf.Tensor, what: string, limit = tolerance): void => {
