@@ -22,7 +22,7 @@ export const rowCounts = fc.constantFrom(1, 7, 65)
 export const widths = fc.constantFrom(2, 6, 66, 80, 257)
 
 /** Whether a machine without the kernels may pass over their tests. */
-export const absenceAllowed = process.env["ELF_STREAMS_ALLOW_MISSING_ENGINE"] === "1" || process.env["ELF_STREAMS_KERNELS"] === "0"
+const absenceAllowed = process.env["ELF_STREAMS_ALLOW_MISSING_ENGINE"] === "1" || process.env["ELF_STREAMS_KERNELS"] === "0"
 
 /** A test inside a kernel. Without the kernels of this library it fails, unless they are turned off or an engine may be missing: then it says so. */
 export const lawfulWith = (it: { readonly effect: (name: string, test: () => Effect.Effect<void, unknown, Backend>) => void }) => (name: string, body: () => void): void =>
