@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -90,9 +91,19 @@ static void Divide(int64_t count, int64_t pieces, const std::function<void(int64
     return;
   }
   std::atomic<int64_t> next{0};
+  std::mutex failing;
+  std::exception_ptr failure;
   pool->Run([&] {
-    for (int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(count * piece / pieces, count * (piece + 1) / pieces);
+    try {
+      for (int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(count * piece / pieces, count * (piece + 1) / pieces);
+    } catch (...) {
+      // Memory has run out: the caller says so when no thread uses its own any more.
+      next.store(pieces, std::memory_order_relaxed);
+      std::lock_guard<std::mutex> guard(failing);
+      failure = std::current_exception();
+    }
   });
+  if (failure) std::rethrow_exception(failure);
 }
 
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
