@@ -1,8 +1,9 @@
 /**
  * Products of two matrices by this library's own operation, wherever TensorFlow.js multiplies them on libtensorflow: in
- * layers, in their gradients, in encoders.
+ * layers, in their gradients, in attention, in encoders.
  *
- * TensorFlow's own operation waits for weights that come from memory, and takes the same time for a gradient.
+ * Notable: TensorFlow's own waits for weights that come from memory, this one asks for them beforehand; and a row of its
+ * result does not depend on the rows beside it. Other types and shapes go to TensorFlow's.
  *
  * @since 0.1.0
  */
