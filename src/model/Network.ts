@@ -48,7 +48,7 @@ const withHalves = Effect.fnUntraced(function*(elf: Elf) {
   if (!("self_cond_proj.weight" in elf.parameters)) return elf
   const backend = yield* Backend
   const halves = yield* Effect.acquireRelease(
-    backend.kernel("joinProjections", () => ({ ...halvesOf(elf.parameters) })),
+    backend.kernel("joinProjections", () => halvesOf(elf.parameters)),
     ({ bias, weight }) => Effect.sync(() => tf.dispose([bias, weight]))
   )
   return { ...elf, halves }

@@ -57,14 +57,13 @@ const muonScale = (name: string, [rows, columns]: ReadonlyArray<number>): number
 
 const usesMuon = (options: OptimizerOptions, shape: ReadonlyArray<number>): boolean => options.kind === "muon" && shape.length === 2
 
-/** Matrices of one shape that Muon updates, each group with the scale of its step, and the parameters that Adam updates. */
+/** The matrices that Muon updates, each with the scale of its step, and the parameters that Adam updates. */
 const plan = (options: OptimizerOptions, parameters: Parameters) => {
   const names = Object.keys(parameters)
   const shapeOf = (name: string) => parameter(parameters, name).shape
-  const scaleOf = (name: string) => muonScale(name, shapeOf(name))
-  const matrices = alike(names.filter((name) => usesMuon(options, shapeOf(name))), parameters, scaleOf)
   return {
-    matrices: matrices.map((group) => ({ group, scale: scaleOf(group[0]!) })),
+    matrices: names.filter((name) => usesMuon(options, shapeOf(name))),
+    scaleOf: (name: string) => muonScale(name, shapeOf(name)),
     others: names.filter((name) => !usesMuon(options, shapeOf(name)))
   }
 }
@@ -91,10 +90,10 @@ export const clipScale = (norm: number, limit: number): number => Math.min(1, li
 const release = (gradients: Parameters, names: ReadonlyArray<string>): void => tf.dispose(names.map((name) => parameter(gradients, name)))
 
 const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update): void => {
-  const { matrices, others } = plan(options, updated.parameters)
-  const steps = new Map(matrices.flatMap(({ group, scale }) => group.map((name) => [name, update.learningRate * scale] as const)))
+  const { matrices, others, scaleOf } = plan(options, updated.parameters)
+  const steps = new Map(matrices.map((name) => [name, update.learningRate * scaleOf(name)]))
   if (steps.size > 0) tf.tidy(() => muonInPlace(updated, steps, muonCoefficients(update)))
-  release(updated.gradients, [...steps.keys()])
+  release(updated.gradients, matrices)
   const adam = adamCoefficients(options, update)
   for (const name of others) {
     tf.tidy(() => adamInPlace(updated, name, adam))
@@ -115,10 +114,11 @@ const stepGroup = ({ gradients, moments, parameters }: Omit<Updated, "run">, gro
   })
 
 const stepByGroups = (options: OptimizerOptions, updated: Omit<Updated, "run">, update: Update): void => {
-  const { matrices, others } = plan(options, updated.parameters)
+  const { matrices, others, scaleOf } = plan(options, updated.parameters)
   const momentum = muonCoefficients(update)
-  for (const { group, scale } of matrices) {
-    for (const stack of stackedGroups(group, updated.parameters)) stepGroup(updated, stack, muonRule(momentum, update.learningRate * scale), ["momentum"])
+  for (const group of alike(matrices, updated.parameters, scaleOf)) {
+    const rule = muonRule(momentum, update.learningRate * scaleOf(group[0]!))
+    for (const stack of stackedGroups(group, updated.parameters)) stepGroup(updated, stack, rule, ["momentum"])
   }
   const adam = adamRule(adamCoefficients(options, update))
   for (const group of mixedGroups(others, updated.parameters)) stepGroup(updated, group, adam, ["mean", "variance"])
