@@ -91,6 +91,12 @@ const initialWeights = (config: ModelConfig) =>
   initialParameters(config, source).map((tensor) =>
     tensor.name === "final_layer.linear.weight" ? { ...tensor, data: source.normal({ purpose: "final", index: 0 }, tensor.data.length).map((x) => 0.03 * x) } : tensor)
 
+/** The network as those who sample have it: its weights do not change. */
+export const fixedNetwork = (configuration: SpeedConfiguration): ReturnType<typeof Network.layer> => {
+  const config = modelOf(configuration)
+  return Network.layer({ config, tensors: initialWeights(config) })
+}
+
 const now = Effect.map(Clock.currentTimeNanos, (nanoseconds) => Number(nanoseconds) / 1e9)
 const processorSeconds = () => {
   const { system, user } = process.cpuUsage()
@@ -165,6 +171,13 @@ export const sampleOnce = ({ sample_batch: count, sample_steps: steps }: SpeedCo
     Stream.runDrain
   )
 
+const withoutGradient = Effect.fnUntraced(function*(configuration: SpeedConfiguration) {
+  const prediction = yield* forward(configuration, "prediction")
+  const decoding = yield* forward(configuration, "logits")
+  const sampling = yield* timed(sampleOnce(configuration), configuration.sample_reps)
+  return { prediction, decoding, sampling }
+})
+
 /** Operations a second of a large product: what the machine gives at most. */
 const matrixLimit = Effect.gen(function*() {
   const backend = yield* Backend
@@ -184,9 +197,7 @@ export const measure = (configuration: SpeedConfiguration) => {
     const step = yield* trainStep(configuration)
     const trainPeak = process.resourceUsage().maxRSS / 1024
     const optimizer = yield* optimizerOnly(configuration)
-    const prediction = yield* forward(configuration, "prediction")
-    const decoding = yield* forward(configuration, "logits")
-    const sampling = yield* timed(sampleOnce(configuration), configuration.sample_reps)
+    const { decoding, prediction, sampling } = yield* Effect.provide(withoutGradient(configuration), fixedNetwork(configuration))
     const operations = step.operations + (configuration.optimizer === "muon" ? muonOperations(config) : 0)
     const share = (work: number, seconds: number) => Math.round((100 * work) / seconds / limit) / 100
     return {

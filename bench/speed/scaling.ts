@@ -15,7 +15,7 @@ import { selfCondition } from "../../src/streams/selfCondition.ts"
 import { train } from "../../src/streams/train.ts"
 import { configurationOf, modelOf, type SpeedConfiguration } from "./configuration.ts"
 import { measuredEngine, runBenchmark } from "./engine.ts"
-import { corruption, encoderOf, optimizerOf, rowOf, sampleOnce, trainOptions, trainStep } from "./measure.ts"
+import { corruption, encoderOf, fixedNetwork, optimizerOf, rowOf, sampleOnce, trainOptions, trainStep } from "./measure.ts"
 import { timed } from "./timing.ts"
 
 const base = configurationOf(process.argv.slice(2))
@@ -96,5 +96,5 @@ await runBenchmark(Effect.gen(function*() {
   yield* against("width / heads", [64, 128, 256, 512].map((hidden) => ({ hidden, heads: hidden / 64 })))
   yield* against("depth", [2, 4, 6, 12].map((depth) => ({ depth })))
   yield* within(base, stages)
-  yield* within(base, sampling)
+  yield* Effect.provide(sampling, fixedNetwork(base))
 }).pipe(Effect.provide(measuredEngine(base.threads))))

@@ -24,7 +24,7 @@ export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, st
   const coefficients = tf.tensor1d([c.keep, c.add, c.momentumShare, c.gradientShare])
   const values = names.map((name) => ownedTensor(parameters, name))
   const momenta = names.map((name) => ownedTensor(moments, `momentum/${name}`))
-  run("ElfMuon", [coefficients, tf.tensor1d([...steps.values()]), ...values, ...momenta, ...names.map((name) => parameter(gradients, name))], 0, names.length)
+  run("ElfMuon", [coefficients, tf.tensor1d([...steps.values()]), ...values, ...momenta, ...names.map((name) => parameter(gradients, name))], 0, { count: names.length })
 }
 
 /** Adam, of either kind, on one tensor. */

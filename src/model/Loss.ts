@@ -9,7 +9,7 @@ import { crossEntropy } from "./CrossEntropy.ts"
 import { decoderHead, type Elf, predictionHead, trunk } from "./Elf.ts"
 import { valueAndGradients } from "./Gradients.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
-import { remainingTime } from "./SelfConditioning.ts"
+import { velocityTowards } from "./Velocity.ts"
 
 /** Host arrays that both kinds of training step read. B rows of S positions with D channels. */
 interface Rows {
@@ -101,7 +101,7 @@ const squaredErrors = (prediction: tf.Tensor3D, batch: TrainingRows, rows: Reado
   const shape = [batch.length, batch.width]
   if ("predictionTarget" in batch) return tf.squaredDifference(prediction, select(batch.predictionTarget, rows, shape))
   const t = select(batch.t, rows, []) as tf.Tensor1D
-  const velocity = tf.div(tf.sub(prediction, select(batch.z, rows, shape)), remainingTime(t, timeEpsilon))
+  const velocity = velocityTowards(prediction, select(batch.z, rows, shape) as tf.Tensor3D, t, timeEpsilon)
   return tf.squaredDifference(velocity, select(batch.velocityTarget, rows, shape))
 }
 

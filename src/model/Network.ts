@@ -4,10 +4,11 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { Context, Effect, Layer } from "effect"
 import { Backend, type BackendError } from "./Backend.ts"
-import { type Elf, halvesOf, ropeFor } from "./Elf.ts"
+import { type Elf, ropeFor } from "./Elf.ts"
 import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { dispose, type HostTensor, orRelease, upload } from "./Parameters.ts"
+import { halvesOf } from "./TextTokens.ts"
 
 /** Everything an ELF network consists of, on the host. */
 export interface ElfWeights {

@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { type Elf, predict } from "./Elf.ts"
 import type { VelocityRows } from "./Loss.ts"
-import { remainingTime } from "./SelfConditioning.ts"
+import { velocityTowards } from "./Velocity.ts"
 
 /**
  * Mean squared velocity error of each row's counted tokens, `[B]`; 0 for a row without any. All rows are denoiser rows.
@@ -22,7 +22,7 @@ export const rowDenoiserLosses = (elf: Elf, rows: VelocityRows, timeEpsilon: num
       ...(rows.selfCondition === undefined ? {} : { selfCondition: tf.tensor3d(rows.selfCondition, shape) }),
       ...(rows.selfConditionScale === undefined ? {} : { selfConditionScale: tf.tensor1d(rows.selfConditionScale) })
     })
-    const velocity = tf.div(tf.sub(prediction, z), remainingTime(t, timeEpsilon))
+    const velocity = velocityTowards(prediction, z, t, timeEpsilon)
     const perToken = tf.mean(tf.squaredDifference(velocity, tf.tensor3d(rows.velocityTarget, shape)), 2)
     const counted = tf.tensor2d(rows.lossMask, [rows.size, rows.length])
     const sums = tf.sum(tf.mul(perToken, counted), 1)

@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { type Elf, predict } from "./Elf.ts"
+import { remainingTime } from "./Velocity.ts"
 
 /** Denoiser rows that use self-conditioning. */
 export interface SelfConditioningRows {
@@ -34,9 +35,6 @@ export const restoreCondition = (x: tf.Tensor3D, clean: tf.Tensor3D, conditionMa
   tf.where(tf.cast(tf.expandDims(conditionMask, 2), "bool"), clean, x)
 
 const column = (x: tf.Tensor1D): tf.Tensor3D => tf.reshape(x, [-1, 1, 1])
-
-/** max(1 − t, timeEpsilon) as `[B, 1, 1]`: what a difference x̂ − z is divided by to be a velocity. */
-export const remainingTime = (t: tf.Tensor1D, timeEpsilon: number): tf.Tensor3D => tf.maximum(tf.sub(1, column(t)), timeEpsilon)
 
 /**
  * Runs the one or two passes. Synchronous; call it inside a kernel.

@@ -7,7 +7,8 @@ import { extrapolation, isDegenerate, type Span } from "../flow/Distillation.ts"
 import type { Backend, BackendError } from "./Backend.ts"
 import { type Elf, predict } from "./Elf.ts"
 import { type ElfWeights, makeElf } from "./Network.ts"
-import { remainingTime, restoreCondition } from "./SelfConditioning.ts"
+import { restoreCondition } from "./SelfConditioning.ts"
+import { velocityTowards } from "./Velocity.ts"
 
 export class Teacher extends Context.Service<Teacher, { readonly elf: Elf }>()("elf-streams/model/Teacher") {
   /** A teacher, frozen; its weights are on the device as long as the layer lives. */
@@ -58,7 +59,7 @@ export const teacherStep = (elf: Elf, rows: TeacherRows, state: TeacherState, t:
       ...(selfCondition === undefined ? {} : { selfCondition }),
       ...(selfConditionScale === undefined ? {} : { selfConditionScale })
     })
-    const velocity = tf.div(tf.sub(prediction, z), remainingTime(times, timeEpsilon))
+    const velocity = velocityTowards(prediction, z, times, timeEpsilon)
     const moved = tf.add(z, tf.mul(velocity, tf.sub(column(tNext), column(t)))) as tf.Tensor3D
     return {
       z: restoreCondition(moved, clean, conditionMask),

@@ -5,13 +5,15 @@ import * as tf from "@tensorflow/tfjs-core"
 import { silu } from "./Activations.ts"
 import { linear } from "./Linear.ts"
 import { frequencyWidth } from "./ModelConfig.ts"
-import type { Parameters } from "./Parameters.ts"
+import { parameter, type Parameters } from "./Parameters.ts"
 
-/** exp(−ln(period) · i / half), rounded to fp32 where the reference rounds. */
-const frequencies = (width: number, maximumPeriod = 10_000): Float32Array => {
+const maximumPeriod = 10_000
+
+/** exp(−ln(period) · i / half), rounded to fp32 where the reference rounds. `[half]`, half the width. */
+export const frequencies = (width: number = frequencyWidth): tf.Tensor1D => {
   const half = Math.floor(width / 2)
   const decay = Math.fround(-Math.log(maximumPeriod))
-  return Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(Math.fround(decay * i) / half)))
+  return tf.tensor1d(Float32Array.from({ length: half }, (_, i) => Math.exp(Math.fround(Math.fround(decay * i) / half))))
 }
 
 /**
@@ -20,10 +22,14 @@ const frequencies = (width: number, maximumPeriod = 10_000): Float32Array => {
  * @source `modules/layers.py`, `TimestepEmbedder.timestep_embedding`
  */
 export const sinusoidal = (t: tf.Tensor1D, width: number = frequencyWidth): tf.Tensor2D => {
-  const angles = tf.mul(tf.expandDims(t, 1), tf.tensor1d(frequencies(width))) as tf.Tensor2D
+  const angles = tf.mul(tf.expandDims(t, 1), frequencies(width)) as tf.Tensor2D
   const waves = [tf.cos(angles), tf.sin(angles)]
   return tf.concat(width % 2 === 0 ? waves : [...waves, tf.zeros([t.shape[0], 1])], 1) as tf.Tensor2D
 }
+
+/** Weight and bias of an embedder's two layers. */
+export const embedderWeights = (parameters: Parameters, name: string): ReadonlyArray<tf.Tensor> =>
+  ["mlp_0.weight", "mlp_0.bias", "mlp_2.weight", "mlp_2.bias"].map((part) => parameter(parameters, `${name}.${part}`))
 
 /** Embeds a scalar a row with the layers `name.mlp_0` and `name.mlp_2`. `[B]` → `[B, hidden]` @source `TimestepEmbedder` */
 export const timeEmbedding = (parameters: Parameters, name: string, t: tf.Tensor1D): tf.Tensor2D =>

@@ -9,7 +9,8 @@ import type { Algebra, Slope, State } from "../flow/Solver.ts"
 import { ownKernels } from "./backend/ownKernels.ts"
 import { type Elf, predict } from "./Elf.ts"
 import type { FlowProcess } from "./FlowProcess.ts"
-import { remainingTime, restoreCondition } from "./SelfConditioning.ts"
+import { restoreCondition } from "./SelfConditioning.ts"
+import { velocityTowards } from "./Velocity.ts"
 
 type Terms = Parameters<Algebra<tf.Tensor3D>["combine"]>[0]
 
@@ -23,7 +24,7 @@ export const tensorAlgebra: Algebra<tf.Tensor3D> = {
   combine: (terms) => {
     const run = ownKernels()
     if (run === undefined) return portable(terms)
-    return run("ElfCombine", [tf.tensor1d(terms.map(([coefficient]) => coefficient)), ...terms.map(([, value]) => value)], 1, terms.length)[0] as tf.Tensor3D
+    return run("ElfCombine", [tf.tensor1d(terms.map(([coefficient]) => coefficient)), ...terms.map(([, value]) => value)], 1, { count: terms.length })[0] as tf.Tensor3D
   }
 }
 
@@ -67,7 +68,7 @@ const pass = (elf: Elf, { selfConditionScale, timeEpsilon }: FieldOptions): Pass
     ...(selfCondition === undefined ? {} : { selfCondition }),
     ...(elf.config.selfConditionScaleTokens > 0 ? { selfConditionScale: tf.fill([z.shape[0]], selfConditionScale) as tf.Tensor1D } : {})
   })
-  return { prediction, velocity: tf.div(tf.sub(prediction, z), remainingTime(t, timeEpsilon)) }
+  return { prediction, velocity: velocityTowards(prediction, z, t, timeEpsilon) }
 }
 
 /** Two passes, without and with the self-condition: for networks that do not read the scale as a token. */

@@ -6,10 +6,11 @@ import { fillNormals, normals } from "../../src/flow/Normals.ts"
 import { keyed } from "../../src/flow/Random.ts"
 import { withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
 import { mostLikelyTokens } from "../../src/model/CrossEntropy.ts"
-import { type Elf, prefixLength, predict, ropeFor } from "../../src/model/Elf.ts"
+import { type Elf, type ElfInput, prefixLength, predict, ropeFor, trunk } from "../../src/model/Elf.ts"
 import { fusedTrunk } from "../../src/model/FusedTrunk.ts"
 import { initialParameters } from "../../src/model/Initialization.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
+import { halvesOf } from "../../src/model/TextTokens.ts"
 import { tensorAlgebra } from "../../src/model/VelocityField.ts"
 import { testEngine } from "../support/backend.ts"
 import { kernels, lawfulWith, near, normal, rowCounts } from "../support/ownKernels.ts"
@@ -22,37 +23,58 @@ const networkOf = (config: ModelConfig): Elf => ({
   rope: ropeFor(config)
 })
 
+/** Rows `[first, rows)` of a batch whose rows are the same in every batch. */
+const inputOf = ({ config: { length, textWidth } }: Elf, rows: number, first = 0): ElfInput => {
+  const latents = (purpose: string) => tf.slice(normal(purpose, [rows, length, textWidth]) as tf.Tensor3D, first)
+  const scalar = (of: (row: number) => number) => tf.tensor1d(Array.from({ length: rows - first }, (_, row) => of(first + row)))
+  return { z: latents("z"), selfCondition: latents("half"), t: scalar((row) => 0.1 + row / 10), selfConditionScale: scalar((row) => 1 + row) }
+}
+
+const exit = { norm: "final_layer.norm_final.weight", layer: "final_layer.linear" }
+
+const withoutHalf = ({ selfCondition: _, ...input }: ElfInput): ElfInput => input
+
 layer(testEngine)("the kernels that run forwards", (it) => {
   const lawful = lawfulWith(it)
 
-  lawful("run all blocks as they run one by one, each sequence by itself", () =>
-    fc.assert(fc.property(fc.constantFrom(1, 2, 5), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 34), fc.constantFrom(1, 13, 40), (batch, heads, size, length) =>
+  lawful("run a network as its layers do one by one, each sequence by itself", () =>
+    fc.assert(fc.property(fc.constantFrom(1, 2, 5), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 34), fc.constantFrom(1, 13, 40), fc.constantFrom(5, 16, 70), (batch, heads, size, length, textWidth) =>
       tf.tidy(() => {
         kernels()
-        const elf = networkOf({ ...tiny, hidden: heads * size, heads, length, depth: 2 })
-        const input = (rows: number) => ({
-          z: tf.slice(normal("z", [batch, length, tiny.textWidth]) as tf.Tensor3D, 0, rows),
-          selfCondition: tf.slice(normal("half", [batch, length, tiny.textWidth]) as tf.Tensor3D, 0, rows),
-          t: tf.fill([rows], 0.3) as tf.Tensor1D,
-          selfConditionScale: tf.fill([rows], 2) as tf.Tensor1D
-        })
-        const whole = predict(elf, input(batch))
-        near(whole, withoutOwnKernels(() => predict(elf, input(batch))), `${batch} × ${length}, ${heads} heads of ${size}`)
-        const text = normal("text", [batch * (prefixLength(elf.config) + length), elf.config.hidden]) as tf.Tensor2D
-        const alone = fusedTrunk(elf, tf.slice(text, 0, text.shape[0] / batch), 1)!
-        assert.deepStrictEqual(alone.dataSync(), tf.slice(fusedTrunk(elf, text, 1)!, 0, 1).dataSync(), "a sequence by itself")
-      })), { numRuns: 12 }))
+        const elf = networkOf({ ...tiny, hidden: heads * size, heads, length, textWidth, depth: 2 })
+        const at = `${batch} × ${length} × ${textWidth}, ${heads} heads of ${size}`
+        for (const run of [trunk, predict, (elf: Elf, input: ElfInput) => trunk(elf, withoutHalf(input))]) {
+          near(run(elf, inputOf(elf, batch)), withoutOwnKernels(() => run(elf, inputOf(elf, batch))), at)
+        }
+        const control = (first = 0) => () => tf.slice(normal("control", [batch, prefixLength(elf.config), elf.config.hidden]) as tf.Tensor3D, first)
+        const alone = fusedTrunk(elf, inputOf(elf, batch, batch - 1), control(batch - 1), exit)!
+        assert.deepStrictEqual(alone.dataSync(), tf.slice(fusedTrunk(elf, inputOf(elf, batch), control(), exit)!, batch - 1, 1).dataSync(), `${at}: a sequence by itself`)
+        const joined: Elf = { ...elf, halves: halvesOf(elf.parameters) }
+        assert.deepStrictEqual(predict(joined, inputOf(elf, batch)).dataSync(), predict(elf, inputOf(elf, batch)).dataSync(), `${at}: projections joined beforehand`)
+      })), { numRuns: 15 }))
 
-  lawful("leave the blocks to those who record a gradient, a mask or what lies between", () => tf.tidy(() => {
+  lawful("run many sequences at once, as many as threads share and some left over", () => tf.tidy(() => {
+    kernels()
+    const elf = networkOf({ ...tiny, length: 300 })
+    const input = inputOf(elf, 11)
+    near(predict(elf, input), withoutOwnKernels(() => predict(elf, input)), "11 × 300")
+  }))
+
+  lawful("leave the layers to those who record a gradient, a mask or what lies between", () => tf.tidy(() => {
     kernels()
     const elf = networkOf(tiny)
-    const x = normal("x", [prefixLength(tiny) + tiny.length, tiny.hidden]) as tf.Tensor2D
-    tf.grad((given) => {
-      assert.isUndefined(fusedTrunk(elf, given as tf.Tensor2D, 0))
-      return tf.square(given)
-    })(x)
-    assert.isDefined(fusedTrunk(elf, x, 0))
-    assert.isUndefined(withoutOwnKernels(() => fusedTrunk(elf, x, 0)))
+    const input = inputOf(elf, 1)
+    const control = () => tf.zeros([1, prefixLength(tiny), tiny.hidden]) as tf.Tensor3D
+    tf.grad((z) => {
+      assert.isUndefined(fusedTrunk(elf, { ...input, z: z as tf.Tensor3D }, control))
+      return tf.square(z)
+    })(input.z)
+    assert.isDefined(fusedTrunk(elf, input, control))
+    assert.isUndefined(withoutOwnKernels(() => fusedTrunk(elf, input, control)))
+    const seen: Array<string> = []
+    near(predict(elf, { ...input, observe: (name) => void seen.push(name) }), predict(elf, input), "observed")
+    assert.includeMembers(seen, ["text_proj", "blocks.0.input", "blocks.1"])
+    near(predict(elf, { ...input, attentionMask: tf.ones([1, tiny.length]) }), predict(elf, input), "masked")
   }))
 
   lawful("find the most likely token as argMax does, the first of equal ones", () =>

@@ -53,7 +53,8 @@ inline void Multiply(const float *__restrict left, const float *__restrict right
 // to [kSide, kSide] ← the block turned round
 inline void Turn(const Block &block, float *to) {
   for (int top = 0; top < kSide; top += kLanes)
-    for (int left = 0; left < kSide; left += kLanes) TurnSquare(block.value[top] + left, kSide, to + left * kSide + top, kSide);
+    for (int left = 0; left < kSide; left += kLanes)
+      TurnSquare([&](int row) { return block.value[top + row] + left; }, [&](int column) { return to + (left + column) * kSide + top; });
 }
 
 // A matrix of blocks, zeros beyond its last row and column. A column of blocks is a panel [terms, kSide]: a factor of Multiply.

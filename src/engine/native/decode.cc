@@ -1,9 +1,11 @@
 // The most likely token of a large vocabulary, without ever storing logits.
-#include <memory>
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
+#include "aligned.h"
 #include "kernels.h"
+#include "panel_rows.h"
 #include "pool.h"
 #include "screen.h"
 #include "tile.h"
@@ -32,14 +34,16 @@ void PackTokens(const float *kernel, int64_t width, int64_t vocabulary, int64_t 
 }
 
 // rows [M, width] → panels [panel, width, lane], zeros beyond the last row
-std::unique_ptr<float[]> ToPanels(const float *rows, int64_t count, int64_t width) {
+AlignedBuffer ToPanels(const float *rows, int64_t count, int64_t width) {
   const int64_t panels = Ceiling(count, kColumns);
-  std::unique_ptr<float[]> to(new float[panels * width * kColumns]);
+  const std::vector<float> none(width);
+  AlignedBuffer to = Allocate(panels * width * kColumns);
   Parallel(panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++)
-      for (int64_t lane = 0; lane < kColumns; lane++)
-        for (int64_t term = 0; term < width; term++)
-          to[(panel * width + term) * kColumns + lane] = panel * kColumns + lane < count ? rows[(panel * kColumns + lane) * width + term] : 0;
+    for (int64_t panel = begin; panel < end; panel++) {
+      ReadRows from;
+      for (int64_t lane = 0; lane < kColumns; lane++) from[lane] = panel * kColumns + lane < count ? rows + (panel * kColumns + lane) * width : none.data();
+      RowsToPanel(from, width, to.get() + panel * width * kColumns);
+    }
   });
   return to;
 }
@@ -66,12 +70,12 @@ void Decode(Run &run) {
   const int64_t rows = run.Size(0) / width, panels = Ceiling(rows, kColumns);
   int32_t *tokens = run.Output<int32_t>(0, {rows}, TF_INT32);
   if (ScreenedTokens({run.Input(0), kernel, bias, rows, width, vocabulary}, tokens)) return;
-  const std::unique_ptr<float[]> head = ToPanels(run.Input(0), rows, width);
+  const AlignedBuffer head = ToPanels(run.Input(0), rows, width);
   std::mutex collecting;
   std::vector<Best> parts;
   Parallel(Ceiling(vocabulary, kTokens), 1, [&](int64_t begin, int64_t end) {
     Best best{begin, std::vector<float>(panels * kColumns, -INFINITY), std::vector<int32_t>(panels * kColumns, 0)};
-    const std::unique_ptr<float[]> packed(new float[kTokens * width]);
+    const AlignedBuffer packed = Allocate(kTokens * width);
     Tile tile;
     for (int64_t block = begin; block < end; block++) {
       PackTokens(kernel, width, vocabulary, block * kTokens, packed.get());

@@ -1,4 +1,4 @@
-// The gate of the feed-forward layer: silu(a) · b of two halves of a row, with the bias of the product before it.
+// The gate of the feed-forward layer: silu(a) · b of two halves of a row, with the bias of the product before it; and gelu.
 #include "block_sums.h"
 #include "kernels.h"
 #include "pool.h"
@@ -52,11 +52,22 @@ void Backward(Run &run) {
   });
 }
 
+// x → x · sigmoid(2 · √(2/π) · (x + 0.044715 x³)), forwards only
+void Gelu(Run &run) {
+  const float *x = run.Input(0);
+  float *y = run.OutputLike(0, 0);
+  Parallel(run.Size(0), 1 << 13, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; i++) y[i] = x[i] * Sigmoid((x[i] + x[i] * x[i] * x[i] * 0.044715f) * 1.5957691216057308f);
+  });
+}
+
 }  // namespace
 
 void RegisterGate() {
   Register<Forward>("ElfGate", {"x: float", "bias: float"}, {"y: float"});
   Register<Backward>("ElfGateGradient", {"dy: float", "x: float", "bias: float"}, {"dx: float", "dbias: float"});
+  Register<Gelu>("ElfGelu", {"x: float"}, {"y: float"});
 }
 
 }  // namespace elf

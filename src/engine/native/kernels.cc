@@ -31,6 +31,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterOptimizer();
     RegisterProduct();
     RegisterTrunk();
+    RegisterScalarTokens();
     RegisterDecode();
     RegisterCombine();
     RegisterMemory();

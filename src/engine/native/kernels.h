@@ -18,6 +18,7 @@ void RegisterNewtonSchulz();
 void RegisterOptimizer();
 void RegisterProduct();
 void RegisterTrunk();
+void RegisterScalarTokens();
 void RegisterDecode();
 void RegisterCombine();
 void RegisterMemory();

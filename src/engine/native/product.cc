@@ -145,7 +145,8 @@ struct RightColumns {
   void PackTurned(const float *from, int64_t width, int64_t terms, float *to) const {
     const int64_t whole = width / kLanes * kLanes, square = terms / kLanes * kLanes;
     for (int64_t column = 0; column < whole; column += kLanes)
-      for (int64_t term = 0; term < square; term += kLanes) TurnSquare(from + column * matrix.apart + term, matrix.apart, to + term * kColumns + column, kColumns);
+      for (int64_t term = 0; term < square; term += kLanes)
+        TurnSquare([&](int row) { return from + (column + row) * matrix.apart + term; }, [&](int row) { return to + (term + row) * kColumns + column; });
     for (int64_t term = 0; term < terms; term++)
       for (int64_t column = term < square ? whole : 0; column < kColumns; column++) to[term * kColumns + column] = column < width ? from[column * matrix.apart + term] : 0;
   }

@@ -1,114 +1,180 @@
-// All transformer blocks of a network in one operation, forwards only: what samplers and predictions without gradient run.
+// A network in one operation, forwards only: from noisy latents through all transformer blocks to the residual stream at text
+// positions, or to the prediction made of it. What samplers and passes without gradient run.
 //
 // Notable: activations lie in panels of kColumns tokens, channel by channel, so that a vector holds one channel of many
 // tokens. Weights are then read as they are stored, norms and softmax need no sums across a vector, and what follows a
 // product is done while its tile is in the cache.
 #include <vector>
 
-#include "head.h"
 #include "kernels.h"
-#include "linear.h"
-#include "panels.h"
-#include "pool.h"
-#include "vector_math.h"
+#include "panel_rows.h"
+#include "transformer.h"
 
 namespace elf {
 namespace {
 
 // Tokens that a thread takes through all blocks at once, at least: what is between two products then stays in its cache.
 constexpr int64_t kShare = 512;
+// Numbers of latents that are taken through the layers before or behind the blocks at once, about: they stay in its cache as well.
+constexpr int64_t kPassing = 1 << 17;
 
-// to ← x / √(mean square of the channels) · weight
-void Normalise(const float *x, int64_t channels, const float *weight, int64_t panels, float *to) {
-  Parallel(panels, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++) {
-      const float *from = x + panel * channels * kColumns;
-      float *normed = to + panel * channels * kColumns, scale[kColumns] = {};
-      for (int64_t channel = 0; channel < channels; channel++)
-        for (int lane = 0; lane < kColumns; lane++) scale[lane] += from[channel * kColumns + lane] * from[channel * kColumns + lane];
-      for (int lane = 0; lane < kColumns; lane++) scale[lane] = 1.0f / std::sqrt(scale[lane] / channels + kEpsilon);
-      for (int64_t channel = 0; channel < channels; channel++)
-        for (int lane = 0; lane < kColumns; lane++) normed[channel * kColumns + lane] = from[channel * kColumns + lane] * scale[lane] * weight[channel];
-    }
-  });
-}
-
-// The weights of one block, in the order in which the operation takes them.
-struct Block {
-  const float *norm1, *product, *productBias, *queryNorm, *keyNorm, *projection, *projectionBias, *norm2, *gate, *gateBias, *last, *lastBias;
-};
-constexpr int kBlockWeights = 12;
-
-// What one block needs beside the residual stream. What attention makes takes the place of what it was made of, and so does
-// what the gate makes: less has to stay in the cache.
-struct Workspace {
-  explicit Workspace(const Sizes &sizes) : narrow(sizes.Panels(sizes.hidden)), wide(sizes.Panels(std::max(3 * sizes.hidden, sizes.inner))) {}
-
-  // Channels as many as the residual stream has, and more.
-  Buffer narrow, wide;
+// Latents and how they enter the stream: those of all halves side by side through two layers, behind control tokens.
+struct Entrance {
+  // [batch, positions − prefix, width] each.
+  std::vector<const float *> halves;
+  int64_t width;
+  Layer narrow, wide;
+  // [batch, prefix, hidden]
+  const float *control;
+  int64_t prefix;
 };
 
-// stream ← stream + (input · weightᵀ + bias)
-void AddLinear(const float *input, int64_t inputs, const float *weight, const float *bias, const Sizes &sizes, float *stream) {
-  Linear<1>(input, inputs, weight, sizes.hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
-    for (int64_t row = 0; row < rows; row++) {
-      float *to = stream + (panel * sizes.hidden + output + row) * kColumns;
-      for (int lane = 0; lane < kColumns; lane++) to[lane] += tiles[0].value[row][lane] + bias[output + row];
+// How the stream leaves: as it is, or through a norm and a layer.
+struct Exit {
+  const float *norm;
+  Layer layer;
+  // [batch, positions − prefix, width]
+  float *to;
+  int64_t width;
+};
+
+// Everything that a run reads and writes.
+struct Network {
+  Entrance entrance;
+  std::vector<TransformerBlock> blocks;
+  Rotation rotation;
+  Exit exit;
+};
+
+// Some of a batch's sequences.
+struct Share {
+  int64_t first;
+  Sizes sizes;
+};
+
+// The rows of text [batch, positions − prefix, width] that a panel's lanes stand for; `other` for control tokens and behind the end.
+template <typename Number>
+std::array<Number *, kColumns> TextRows(const Share &share, int64_t prefix, int64_t panel, Number *text, int64_t width, Number *other) {
+  const Sizes &sizes = share.sizes;
+  std::array<Number *, kColumns> rows;
+  for (int64_t lane = 0; lane < kColumns; lane++) {
+    const int64_t token = panel * kColumns + lane, sequence = token / sizes.positions, position = token % sizes.positions - prefix;
+    rows[lane] = token < sizes.tokens() && position >= 0 ? text + ((share.first + sequence) * (sizes.positions - prefix) + position) * width : other;
+  }
+  return rows;
+}
+
+// Calls body(first panel, sizes of some panels from it on), a few panels of `channels` channels at a time.
+template <typename Body>
+void EachPassing(const Sizes &sizes, int64_t channels, const Body &body) {
+  const int64_t together = std::max<int64_t>(1, kPassing / (channels * kColumns));
+  for (int64_t first = 0; first < sizes.panels(); first += together) {
+    Sizes part = sizes;
+    part.batch = 1;
+    part.positions = std::min(together * kColumns, sizes.tokens() - first * kColumns);
+    body(first, part);
+  }
+}
+
+// stream ← latents and control tokens
+void Enter(const Entrance &entrance, const Share &share, float *stream) {
+  const int64_t width = entrance.width, hidden = share.sizes.hidden;
+  const Buffer none = Zeros(width);
+  EachPassing(share.sizes, entrance.narrow.inputs, [&](int64_t first, const Sizes &part) {
+    const Buffer latents = part.Panels(entrance.narrow.inputs), narrow = part.Panels(entrance.narrow.outputs);
+    Parallel(part.panels(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t panel = begin; panel < end; panel++)
+        for (size_t half = 0; half < entrance.halves.size(); half++)
+          RowsToPanel(TextRows<const float>(share, entrance.prefix, first + panel, entrance.halves[half], width, none.get()), width,
+                      latents.get() + (panel * entrance.narrow.inputs + half * width) * kColumns);
+    });
+    Apply(entrance.narrow, latents.get(), part, narrow.get());
+    Apply(entrance.wide, narrow.get(), part, stream + first * hidden * kColumns);
+  });
+  for (int64_t sequence = 0; sequence < share.sizes.batch; sequence++)
+    for (int64_t position = 0; position < entrance.prefix; position++) {
+      const float *from = entrance.control + ((share.first + sequence) * entrance.prefix + position) * hidden;
+      const int64_t token = sequence * share.sizes.positions + position;
+      float *to = stream + token / kColumns * hidden * kColumns + token % kColumns;
+      for (int64_t channel = 0; channel < hidden; channel++) to[channel * kColumns] = from[channel];
     }
+}
+
+// Text positions of the stream → where they leave to
+void Leave(const Exit &exit, int64_t prefix, const Share &share, const float *stream) {
+  const int64_t hidden = share.sizes.hidden;
+  const Buffer other = Allocate(exit.width);
+  const auto put = [&](const float *panel, int64_t index) { PanelToRows(panel, exit.width, TextRows(share, prefix, index, exit.to, exit.width, other.get())); };
+  if (exit.norm == nullptr) {
+    for (int64_t panel = 0; panel < share.sizes.panels(); panel++) put(stream + panel * hidden * kColumns, panel);
+    return;
+  }
+  EachPassing(share.sizes, exit.width + hidden, [&](int64_t first, const Sizes &part) {
+    const Buffer normed = part.Panels(hidden), left = part.Panels(exit.width);
+    Normalise(stream + first * hidden * kColumns, hidden, exit.norm, part.panels(), normed.get());
+    Apply(exit.layer, normed.get(), part, left.get());
+    for (int64_t panel = 0; panel < part.panels(); panel++) put(left.get() + panel * exit.width * kColumns, first + panel);
   });
 }
 
-void RunBlock(const Block &block, const Sizes &sizes, const Rotation &rotation, float *stream, Workspace &work) {
-  const int64_t hidden = sizes.hidden, inner = sizes.inner, panels = sizes.panels();
-  Normalise(stream, hidden, block.norm1, panels, work.narrow.get());
-  Linear<1>(work.narrow.get(), hidden, block.product, 3 * hidden, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
-    for (int64_t row = 0; row < rows; row++) {
-      float *to = work.wide.get() + (panel * 3 * hidden + output + row) * kColumns;
-      for (int lane = 0; lane < kColumns; lane++) to[lane] = tiles[0].value[row][lane] + block.productBias[output + row];
-    }
-  });
-  Parallel(sizes.batch * sizes.heads, 1, [&](int64_t begin, int64_t end) {
-    Head head(sizes, rotation);
-    for (int64_t index = begin; index < end; index++) head.Attend(work.wide.get(), block.queryNorm, block.keyNorm, index / sizes.heads, index % sizes.heads, work.narrow.get());
-  });
-  AddLinear(work.narrow.get(), hidden, block.projection, block.projectionBias, sizes, stream);
-  Normalise(stream, hidden, block.norm2, panels, work.narrow.get());
-  Linear<2>(work.narrow.get(), hidden, block.gate, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
-    for (int64_t row = 0; row < rows; row++) {
-      float *to = work.wide.get() + (panel * inner + output + row) * kColumns;
-      const float leftBias = block.gateBias[output + row], rightBias = block.gateBias[inner + output + row];
-#pragma omp simd
-      for (int lane = 0; lane < kColumns; lane++) {
-        const float a = tiles[0].value[row][lane] + leftBias;
-        to[lane] = a * Sigmoid(a) * (tiles[1].value[row][lane] + rightBias);
-      }
-    }
-  });
-  AddLinear(work.wide.get(), inner, block.last, block.lastBias, sizes, stream);
+void RunShare(const Network &network, const Share &share) {
+  const Sizes &sizes = share.sizes;
+  const Buffer stream = sizes.Panels(sizes.hidden);
+  Enter(network.entrance, share, stream.get());
+  Workspace work(sizes);
+  for (const TransformerBlock &block : network.blocks) RunBlock(block, sizes, network.rotation, stream.get(), work);
+  Leave(network.exit, network.entrance.prefix, share, stream.get());
 }
 
-// x [tokens, hidden] → panels, zeros beyond the last token
-void ToPanels(const float *x, const Sizes &sizes, float *stream) {
-  Parallel(sizes.panels(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t panel = begin; panel < end; panel++)
-      for (int64_t lane = 0; lane < kColumns; lane++) {
-        const int64_t token = panel * kColumns + lane;
-        float *to = stream + panel * sizes.hidden * kColumns + lane;
-        for (int64_t channel = 0; channel < sizes.hidden; channel++) to[channel * kColumns] = token < sizes.tokens() ? x[token * sizes.hidden + channel] : 0;
-      }
+// Each thread takes sequences of its own through the network and waits for nobody; those left over are taken by all together.
+void RunShares(const Network &network, const Sizes &sizes) {
+  const int64_t together = std::max<int64_t>(1, std::min(sizes.batch / Threads(), Ceiling(kShare, sizes.positions)));
+  EachApart(Ceiling(sizes.batch, together), [&](int64_t index) {
+    Share share = {index * together, sizes};
+    share.sizes.batch = std::min(together, sizes.batch - share.first);
+    RunShare(network, share);
   });
 }
 
-// Positions from `skipped` on of each sequence → y [batch, positions − skipped, hidden]
-void FromPanels(const float *stream, const Sizes &sizes, int64_t skipped, float *y) {
-  const int64_t kept = sizes.positions - skipped;
-  Parallel(sizes.batch * kept, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; row++) {
-      const int64_t token = (row / kept) * sizes.positions + skipped + row % kept;
-      const float *from = stream + (token / kColumns) * sizes.hidden * kColumns + token % kColumns;
-      for (int64_t channel = 0; channel < sizes.hidden; channel++) y[row * sizes.hidden + channel] = from[channel * kColumns];
-    }
-  });
+// Takes inputs one after the other.
+class Inputs {
+ public:
+  explicit Inputs(Run &run) : run_(run) {}
+
+  // The next one, of `size` numbers.
+  const float *Take(int64_t size, const char *problem) {
+    Run::Require(run_.Size(next_) == size, problem);
+    return run_.Input(next_++);
+  }
+
+  Layer TakeLayer(int64_t inputs, int64_t outputs, const char *problem) {
+    const float *weight = Take(inputs * outputs, problem);
+    return {weight, Take(outputs, problem), inputs, outputs};
+  }
+
+  // Length of an axis of the next one.
+  int64_t Axis(int axis) { return run_.Axis(next_, axis); }
+
+ private:
+  Run &run_;
+  int next_ = 0;
+};
+
+// Weights of a block, which of them is the gate's, and those of the end.
+constexpr int kBlockWeights = 12, kGate = 8, kExitWeights = 3;
+
+TransformerBlock TakeBlock(Inputs &inputs, const Sizes &sizes) {
+  const char *problem = "a weight has another size than its block";
+  TransformerBlock block;
+  block.norm1 = inputs.Take(sizes.hidden, problem);
+  block.product = inputs.TakeLayer(sizes.hidden, 3 * sizes.hidden, problem);
+  block.queryNorm = inputs.Take(sizes.headSize, problem);
+  block.keyNorm = inputs.Take(sizes.headSize, problem);
+  block.projection = inputs.TakeLayer(sizes.hidden, sizes.hidden, problem);
+  block.norm2 = inputs.Take(sizes.hidden, problem);
+  block.gate = inputs.TakeLayer(sizes.hidden, 2 * sizes.inner, problem);
+  block.last = inputs.TakeLayer(sizes.inner, sizes.hidden, problem);
+  return block;
 }
 
 Buffer TurnedRound(const float *table, const Sizes &sizes, int64_t stride) {
@@ -118,78 +184,63 @@ Buffer TurnedRound(const float *table, const Sizes &sizes, int64_t stride) {
   return turned;
 }
 
-constexpr int kTensors = 4;
-
-Block BlockOf(Run &run, int index, const Sizes &sizes) {
-  const int64_t hidden = sizes.hidden, inner = sizes.inner, head = sizes.headSize;
-  const int64_t expected[kBlockWeights] = {hidden, 3 * hidden * hidden, 3 * hidden, head, head, hidden * hidden, hidden, hidden, 2 * inner * hidden, 2 * inner, hidden * inner, hidden};
-  const float *weights[kBlockWeights];
-  for (int i = 0; i < kBlockWeights; i++) {
-    const int input = kTensors + index * kBlockWeights + i;
-    Run::Require(run.Size(input) == expected[i], "a weight has another size than its block");
-    weights[i] = run.Input(input);
-  }
-  return {weights[0], weights[1], weights[2], weights[3], weights[4], weights[5], weights[6], weights[7], weights[8], weights[9], weights[10], weights[11]};
-}
-
+// The sizes that control tokens and rotations say.
 Sizes SizesOf(Run &run) {
-  Sizes sizes;
+  Sizes sizes = {};
+  sizes.batch = run.Axis(0, 0);
   sizes.hidden = run.Axis(0, -1);
   sizes.positions = run.Axis(1, 0);
   sizes.headSize = run.Axis(1, -1);
-  Run::Require(sizes.positions > 0 && sizes.headSize > 0 && sizes.headSize % 2 == 0 && sizes.hidden > 0 && sizes.hidden % sizes.headSize == 0, "the width does not split into heads");
+  Run::Require(sizes.headSize > 0 && sizes.headSize % 2 == 0 && sizes.hidden > 0 && sizes.hidden % sizes.headSize == 0, "the width does not split into heads");
+  Run::Require(sizes.batch > 0 && run.Axis(0, 1) <= sizes.positions, "there are more control tokens than positions");
   sizes.heads = sizes.hidden / sizes.headSize;
-  sizes.batch = run.Size(0) / (sizes.hidden * sizes.positions);
-  Run::Require(sizes.batch * sizes.hidden * sizes.positions == run.Size(0) && sizes.batch > 0, "the stream does not split into sequences");
-  for (int table : {1, 2}) Run::Require(run.Size(table) == sizes.positions * sizes.headSize, "the tables of rotations differ in size");
-  sizes.inner = run.Axis(kTensors + 10, -1);
   return sizes;
 }
 
-// Everything that a run reads.
-struct Network {
-  std::vector<Block> blocks;
-  Rotation rotation;
-  int64_t skipped;
-};
+constexpr int kNarrow = 3, kLatents = 7;
 
-// Takes sequences through all blocks: x [batch · positions, hidden] → y [batch, positions − skipped, hidden]
-void RunSequences(const Network &network, const Sizes &sizes, const float *x, float *y) {
-  const Buffer stream = sizes.Panels(sizes.hidden);
-  Workspace work(sizes);
-  ToPanels(x, sizes, stream.get());
-  for (const Block &block : network.blocks) RunBlock(block, sizes, network.rotation, stream.get(), work);
-  FromPanels(stream.get(), sizes, network.skipped, y);
-}
-
-// Each thread takes sequences of its own through all blocks and waits for nobody; those left over are taken by all together.
-void RunShares(const Network &network, const Sizes &sizes, const float *x, float *y) {
-  const int64_t together = std::max<int64_t>(1, std::min(sizes.batch / Threads(), Ceiling(kShare, sizes.positions)));
-  EachApart(Ceiling(sizes.batch, together), [&](int64_t share) {
-    const int64_t first = share * together;
-    Sizes own = sizes;
-    own.batch = std::min(together, sizes.batch - first);
-    RunSequences(network, own, x + first * sizes.positions * sizes.hidden, y + first * (sizes.positions - network.skipped) * sizes.hidden);
-  });
-}
-
-// x [B·N, hidden], cos, sin [N, d], skipped [1] int32, and for each block its weights → [B, N − skipped, hidden]
+// Control tokens [B, P, hidden], cos, sin [N, d], two layers, halves of latents [B, N − P, D], and for each block its weights
+// → the stream [B, N − P, hidden], or, with a norm and a layer at the end, what they make of it [B, N − P, outputs]
 void Trunk(Run &run) {
-  const int blocks = (run.Inputs() - kTensors) / kBlockWeights;
-  Run::Require(blocks > 0 && run.Inputs() == kTensors + blocks * kBlockWeights, "a block takes twelve weights");
-  const Sizes sizes = SizesOf(run);
-  const int64_t skipped = run.Input<int32_t>(3)[0];
-  Run::Require(skipped >= 0 && skipped <= sizes.positions, "more positions are left out than there are");
-  const int64_t stride = Ceiling(sizes.positions, kColumns) * kColumns;
-  Network network{{}, {stride, TurnedRound(run.Input(1), sizes, stride), TurnedRound(run.Input(2), sizes, stride)}, skipped};
-  for (int index = 0; index < blocks; index++) network.blocks.push_back(BlockOf(run, index, sizes));
-  RunShares(network, sizes, run.Input(0), run.Output(0, {sizes.batch, sizes.positions - skipped, sizes.hidden}));
+  Sizes sizes = SizesOf(run);
+  const int64_t prefix = run.Axis(0, 1), length = sizes.positions - prefix, width = run.Axis(kLatents, -1), inputs = run.Axis(kNarrow, -1), halves = inputs / width;
+  Run::Require(halves > 0 && inputs % width == 0, "the latents do not fit the first layer");
+  const int weights = run.Inputs() - kLatents - static_cast<int>(halves), blocks = weights / kBlockWeights, exits = weights % kBlockWeights;
+  Run::Require(blocks > 0 && (exits == 0 || exits == kExitWeights), "a block takes twelve weights, the end none or three");
+  sizes.inner = run.Axis(kLatents + static_cast<int>(halves) + kGate, 0) / 2;
+
+  Inputs next(run);
+  Network network;
+  network.entrance.control = next.Take(sizes.batch * prefix * sizes.hidden, "the control tokens have another size");
+  const int64_t stride = Ceiling(sizes.positions, kColumns) * kColumns, table = sizes.positions * sizes.headSize;
+  const char *rotation = "the tables of rotations differ in size", *layer = "a layer of latents has another size";
+  network.rotation.stride = stride;
+  network.rotation.cos = TurnedRound(next.Take(table, rotation), sizes, stride);
+  network.rotation.sin = TurnedRound(next.Take(table, rotation), sizes, stride);
+  const int64_t bottleneck = next.Axis(0);
+  network.entrance.narrow = next.TakeLayer(inputs, bottleneck, layer);
+  network.entrance.wide = next.TakeLayer(bottleneck, sizes.hidden, layer);
+  network.entrance.prefix = prefix;
+  network.entrance.width = width;
+  for (int64_t half = 0; half < halves; half++) network.entrance.halves.push_back(next.Take(sizes.batch * length * width, "the halves of the latents differ in size"));
+  for (int block = 0; block < blocks; block++) network.blocks.push_back(TakeBlock(next, sizes));
+  network.exit = {nullptr, {}, nullptr, sizes.hidden};
+  if (exits > 0) {
+    network.exit.norm = next.Take(sizes.hidden, "the last norm has another size");
+    network.exit.width = next.Axis(0);
+    network.exit.layer = next.TakeLayer(sizes.hidden, network.exit.width, "the last layer has another size");
+  }
+  network.exit.to = run.Output(0, {sizes.batch, length, network.exit.width});
+  RunShares(network, sizes);
 }
 
 }  // namespace
 
 void RegisterTrunk() {
-  Register<Trunk>("ElfTrunk", {"x: float", "cos: float", "sin: float", "skipped: int32", "weights: count * float"}, {"y: float"}, {"count: int >= 1"});
+  Register<Trunk>("ElfTrunk",
+                  {"control: float", "cos: float", "sin: float", "narrow: float", "narrow_bias: float", "wide: float", "wide_bias: float",
+                   "latents: halves * float", "blocks: weights * float", "exit: exits * float"},
+                  {"y: float"}, {"halves: int >= 1", "weights: int >= 1", "exits: int >= 0"});
 }
 
 }  // namespace elf

@@ -23,22 +23,24 @@ inline __attribute__((always_inline)) void ExchangeAll(Vector (&rows)[kLanes]) {
     if (!(row & step)) Exchange<step>(rows[row], rows[row + step], std::make_index_sequence<kLanes>());
 }
 
-// to[column · toApart + row] ← from[row · fromApart + column]
-inline void TurnSquare(const float *from, int64_t fromApart, float *to, int64_t toApart) {
+// to(column)[row] ← from(row)[column]
+template <typename From, typename To>
+inline __attribute__((always_inline)) void TurnSquare(const From &from, const To &to) {
   Vector rows[kLanes];
 #pragma GCC unroll 16
-  for (int row = 0; row < kLanes; row++) rows[row] = *reinterpret_cast<const Vector *>(from + row * fromApart);
+  for (int row = 0; row < kLanes; row++) rows[row] = *reinterpret_cast<const Vector *>(from(row));
   ExchangeAll<1>(rows);
   ExchangeAll<2>(rows);
   ExchangeAll<4>(rows);
   if constexpr (kLanes == 16) ExchangeAll<8>(rows);
 #pragma GCC unroll 16
-  for (int row = 0; row < kLanes; row++) *reinterpret_cast<Vector *>(to + row * toApart) = rows[row];
+  for (int column = 0; column < kLanes; column++) *reinterpret_cast<Vector *>(to(column)) = rows[column];
 }
 #else
-inline void TurnSquare(const float *from, int64_t fromApart, float *to, int64_t toApart) {
+template <typename From, typename To>
+inline void TurnSquare(const From &from, const To &to) {
   for (int row = 0; row < kLanes; row++)
-    for (int column = 0; column < kLanes; column++) to[column * toApart + row] = from[row * fromApart + column];
+    for (int column = 0; column < kLanes; column++) to(column)[row] = from(row)[column];
 }
 #endif
 

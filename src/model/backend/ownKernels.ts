@@ -5,8 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 
-/** Runs one of the kernels on tensors of this engine; `count` is the length of its list of inputs, if it takes one. */
-export type RunKernel = (name: `Elf${string}`, inputs: ReadonlyArray<tf.Tensor>, outputs: number, count?: number) => Array<tf.Tensor>
+/** Runs one of the kernels on tensors of this engine; `lists` are the lengths of those of its inputs that are lists. */
+export type RunKernel = (name: `Elf${string}`, inputs: ReadonlyArray<tf.Tensor>, outputs: number, lists?: Readonly<Record<string, number>>) => Array<tf.Tensor>
 
 interface Attribute {
   readonly name: string
@@ -28,11 +28,13 @@ const native = (): TensorFlowBackend | undefined =>
 export const ownKernels = (): RunKernel | undefined => {
   const backend = native()
   if (backend?.elfKernels !== true) return undefined
-  return (name, inputs, outputs, count) => {
-    const attributes = count === undefined ? [] : [{ name: "count", type: backend.binding.TF_ATTR_INT, value: count }]
-    return backend.executeMultipleOutputs(name, attributes, inputs, outputs)
-  }
+  const type = backend.binding.TF_ATTR_INT
+  return (name, inputs, outputs, lists = {}) =>
+    backend.executeMultipleOutputs(name, Object.entries(lists).map(([name, value]) => ({ name, type, value })), inputs, outputs)
 }
+
+/** How to run kernels that have no gradient: as {@link ownKernels}, and nothing while a gradient is being recorded. */
+export const forwardKernels = (): RunKernel | undefined => (tf.engine().isTapeOn() ? undefined : ownKernels())
 
 /** Runs synchronous work with the portable forms alone, whatever the current engine has. */
 export const withoutOwnKernels = <A>(run: () => A): A => {
