@@ -50,35 +50,30 @@ const portable = (product: tf.Tensor2D, weights: HeadWeights, rope: RopeTable, {
   return joinHeads(attend(rotate(rope, rmsNorm(query, weights.query)), rotate(rope, rmsNorm(key, weights.key)), value, bias))
 }
 
-/** One operation with one gradient: what lies between its products takes one pass each. */
-const native = (run: RunKernel, { cos, sin }: RopeTable, shape: AttentionShape, bias?: tf.Tensor) =>
+/** One operation with one gradient, without a mask; no array of all queries and all keys is ever held. */
+const native = (run: RunKernel, { cos, sin }: RopeTable) =>
   tf.customGrad((...given) => {
     const save = given.pop() as tf.GradSaveFunc
     const inputs = given as Array<tf.Tensor>
     const [query, key, value, inverse] = run("ElfHeads", [...inputs, cos, sin], 4) as [...QueryKeyValue, tf.Tensor]
-    const scores = tf.matMul(query, key, false, true)
-    const [weights] = run("ElfSoftmax", [bias === undefined ? scores : tf.add(scores, bias)], 1) as [tf.Tensor4D]
-    const attended = joinHeads(tf.matMul(weights, value) as tf.Tensor4D)
+    const [attended, softmax] = run("ElfAttention", [query, key, value], 2) as [tf.Tensor2D, tf.Tensor]
     // Last: what is saved by an operation that fails afterwards would belong to nobody.
-    save([...inputs, inverse, query, key, value, weights])
+    save([...inputs, inverse, query, key, value, softmax])
     const gradFunc = (dy: tf.Tensor, saved: Array<tf.Tensor>) => {
       // Saved tensors are released off the list itself, so nothing may be taken out of it.
-      const [query, key, value, weights] = saved.slice(5) as [...QueryKeyValue, tf.Tensor4D]
-      const upstream = splitHeads(dy as tf.Tensor2D, shape)
-      const [dscores] = run("ElfSoftmaxGradient", [tf.matMul(upstream, value, false, true), weights], 1) as [tf.Tensor4D]
-      const dvalue = tf.matMul(weights, upstream, true, false)
       const [product, headBias, queryWeight, keyWeight, inverse] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
-      return run("ElfHeadsGradient", [tf.matMul(dscores, key), tf.matMul(dscores, query, true, false), dvalue, product, headBias, queryWeight, keyWeight, cos, sin, inverse], 4)
+      const gradients = run("ElfAttentionGradient", [dy, ...saved.slice(5)], 3)
+      return run("ElfHeadsGradient", [...gradients, product, headBias, queryWeight, keyWeight, cos, sin, inverse], 4)
     }
     return { value: attended, gradFunc }
   })
 
 /** Attention between the two products: `product` `[B·N, 3·H·d]` of the layout (3, heads, d) → `[B·N, H·d]` */
 const attention = (product: tf.Tensor2D, weights: HeadWeights, rope: RopeTable, shape: AttentionShape, bias?: tf.Tensor): tf.Tensor2D => {
-  const run = ownKernels()
+  const run = bias === undefined ? ownKernels() : undefined
   return run === undefined
     ? portable(product, weights, rope, shape, bias)
-    : native(run, rope, shape, bias)(product, weights.bias, weights.query, weights.key) as tf.Tensor2D
+    : native(run, rope)(product, weights.bias, weights.query, weights.key) as tf.Tensor2D
 }
 
 /**

@@ -30,6 +30,17 @@ type Sums = {
   readonly bias: tf.Tensor1D
 }
 
+/** `sum`, if there is one, plus headᵀ · gradient. It is as large as the kernel: where it can be, it is changed in place. */
+const addProduct = (sum: tf.Tensor2D | undefined, head: tf.Tensor2D, gradient: tf.Tensor2D): tf.Tensor2D => {
+  const run = sum === undefined ? undefined : ownKernels()
+  if (run === undefined) {
+    const product = tf.matMul(head, gradient, true, false) as tf.Tensor2D
+    return sum === undefined ? product : tf.add(sum, product)
+  }
+  run("ElfAddProduct", [head, gradient, sum!], 0)
+  return tf.clone(sum!)
+}
+
 const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: Unembedding, targets: tf.Tensor1D, weights: tf.Tensor1D): Sums =>
   tf.tidy(() => {
     const { biasGradient, gradient, losses } = weightedCrossEntropy(tf.matMul(head, kernel), bias, targets, weights)
@@ -37,7 +48,7 @@ const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: U
     return {
       loss: plus(sums?.loss, tf.sum(tf.mul(losses, weights)) as tf.Scalar),
       head: [...(sums?.head ?? []), tf.matMul(gradient, kernel, false, true) as tf.Tensor2D],
-      kernel: plus(sums?.kernel, tf.matMul(head, gradient, true, false)),
+      kernel: addProduct(sums?.kernel, head, gradient),
       bias: plus(sums?.bias, biasGradient)
     }
   })

@@ -27,11 +27,12 @@ export const muonInPlace = ({ gradients, moments, parameters, run }: Updated, st
   run("ElfMuon", [coefficients, tf.tensor1d([...steps.values()]), ...values, ...momenta, ...names.map((name) => parameter(gradients, name))], 0, { count: names.length })
 }
 
-/** Adam, of either kind, on one tensor. */
-export const adamInPlace = ({ gradients, moments, parameters, run }: Updated, name: string, c: AdamCoefficients): void => {
+/** Adam, of either kind, on some tensors. */
+export const adamInPlace = ({ gradients, moments, parameters, run }: Updated, names: ReadonlyArray<string>, c: AdamCoefficients): void => {
   const coefficients = tf.tensor1d([
     c.meanKeep, c.meanAdd, c.varianceKeep, c.varianceAdd, c.meanShare, c.gradientShare, c.deviationShare, c.valueKeep, c.step
   ])
-  const moment = (which: string) => ownedTensor(moments, `${which}/${name}`)
-  run("ElfAdam", [ownedTensor(parameters, name), moment("mean"), moment("variance"), parameter(gradients, name), coefficients], 0)
+  const moment = (which: string) => names.map((name) => ownedTensor(moments, `${which}/${name}`))
+  const values = names.map((name) => ownedTensor(parameters, name))
+  run("ElfAdam", [...values, ...moment("mean"), ...moment("variance"), ...names.map((name) => parameter(gradients, name)), coefficients], 0, { count: names.length })
 }

@@ -106,20 +106,20 @@ const squaredErrors = (prediction: tf.Tensor3D, batch: TrainingRows, rows: Reado
 }
 
 /** Σ over tokens of the weighted mean squared error. */
-const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Scalar => {
+const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, weights: Float32Array, timeEpsilon: number): tf.Scalar => {
   const prediction = predictionHead(elf, gatherRows(hidden, rows))
   const squared = tf.mean(squaredErrors(prediction, batch, rows, timeEpsilon), 2)
-  return tf.sum(tf.mul(squared, select(tokenWeights(batch), rows, [batch.length])))
+  return tf.sum(tf.mul(squared, select(weights, rows, [batch.length])))
 }
 
 /** Σ over tokens of the weighted cross-entropy. @source `train_step.py`, `ce_per_token` */
-const decoderSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>): tf.Scalar => {
+const decoderSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, weights: Float32Array): tf.Scalar => {
   const flat = (data: Float32Array | Int32Array) => tf.reshape(select(data, rows, [batch.length]), [-1]) as tf.Tensor1D
   const unembedding = {
     kernel: parameter<tf.Tensor2D>(elf.parameters, "unembed_kernel"),
     bias: parameter<tf.Tensor1D>(elf.parameters, "unembed_bias")
   }
-  return crossEntropy(decoderHead(elf, gatherRows(hidden, rows)), unembedding, flat(batch.ids), flat(tokenWeights(batch)))
+  return crossEntropy(decoderHead(elf, gatherRows(hidden, rows)), unembedding, flat(batch.ids), flat(weights))
 }
 
 const hidden = (elf: Elf, batch: TrainingRows): tf.Tensor3D => {
@@ -139,13 +139,17 @@ interface BranchSums {
   readonly decoder: tf.Scalar
 }
 
-const branchSums = (elf: Elf, batch: TrainingRows, timeEpsilon: number): BranchSums => {
+/**
+ * Both sums divided by `divisor`: token by token, since dividing them afterwards would scale the gradient of a vocabulary.
+ */
+const branchSums = (elf: Elf, batch: TrainingRows, timeEpsilon: number, divisor: number): BranchSums => {
+  const weights = tokenWeights(batch).map((weight) => weight / divisor)
   const denoiserRows = rowsWhere(batch.decoderActive, 0)
   const decoderRows = rowsWhere(batch.decoderActive, 1)
   const stream = hidden(elf, batch)
   return {
-    denoiser: denoiserRows.length > 0 ? denoiserSum(elf, stream, batch, denoiserRows, timeEpsilon) : tf.scalar(0),
-    decoder: decoderRows.length > 0 ? decoderSum(elf, stream, batch, decoderRows) : tf.scalar(0)
+    denoiser: denoiserRows.length > 0 ? denoiserSum(elf, stream, batch, denoiserRows, weights, timeEpsilon) : tf.scalar(0),
+    decoder: decoderRows.length > 0 ? decoderSum(elf, stream, batch, decoderRows, weights) : tf.scalar(0)
   }
 }
 
@@ -173,11 +177,12 @@ const weightsOf = (batch: TrainingRows): Pick<LossSums, "decoderWeight" | "denoi
   decoderWeight: weightOf(batch, rowsWhere(batch.decoderActive, 1))
 })
 
-const valuesOf = ({ decoder, denoiser }: BranchSums) => ({ denoiser: denoiser.dataSync()[0]!, decoder: decoder.dataSync()[0]! })
+const valuesOf = ({ decoder, denoiser }: BranchSums, divisor: number) =>
+  ({ denoiser: divisor * denoiser.dataSync()[0]!, decoder: divisor * decoder.dataSync()[0]! })
 
 /** Losses alone: held-out evaluation. Synchronous; call it inside a kernel. */
 export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: number): Losses =>
-  tf.tidy(() => lossesOf({ ...weightsOf(batch), ...valuesOf(branchSums(elf, batch, timeEpsilon)) }))
+  tf.tidy(() => lossesOf({ ...weightsOf(batch), ...valuesOf(branchSums(elf, batch, timeEpsilon, 1), 1) }))
 
 /**
  * Sums of both branches, and the gradients of their total divided by `divisor`: what a process adds that holds a part of the
@@ -186,9 +191,9 @@ export const evaluateLosses = (elf: Elf, batch: TrainingRows, timeEpsilon: numbe
 export const lossSumsAndGradients = (elf: Elf, batch: TrainingRows, timeEpsilon: number, divisor: number): { readonly sums: LossSums; readonly gradients: Parameters } => {
   let values = { denoiser: 0, decoder: 0 }
   const total = (): tf.Scalar => {
-    const branches = branchSums(elf, batch, timeEpsilon)
-    values = valuesOf(branches)
-    return tf.div(tf.add(branches.denoiser, branches.decoder), divisor)
+    const branches = branchSums(elf, batch, timeEpsilon, divisor)
+    values = valuesOf(branches, divisor)
+    return tf.add(branches.denoiser, branches.decoder)
   }
   const { gradients } = valueAndGradients(elf.parameters, total)
   return { sums: { ...weightsOf(batch), ...values }, gradients }

@@ -80,8 +80,9 @@ export const initialState = (options: OptimizerOptions, parameters: Parameters):
 export const globalNorm = (gradients: Parameters): number =>
   tf.tidy(() => {
     const run = ownKernels()
-    const squares = (x: tf.Tensor) => (run === undefined ? tf.sum(tf.square(x)) : run("ElfSquares", [x], 1)[0]!)
-    return Math.sqrt(tf.addN(Object.values(gradients).map(squares)).dataSync()[0]!)
+    const all = Object.values(gradients)
+    const squares = run === undefined ? tf.addN(all.map((x) => tf.sum(tf.square(x)))) : run("ElfSquares", all, 1, { count: all.length })[0]!
+    return Math.sqrt(squares.dataSync()[0]!)
   })
 
 /** What clipping to `limit` multiplies gradients of global norm `norm` by. */
@@ -94,11 +95,8 @@ const stepInPlace = (options: OptimizerOptions, updated: Updated, update: Update
   const steps = new Map(matrices.map((name) => [name, update.learningRate * scaleOf(name)]))
   if (steps.size > 0) tf.tidy(() => muonInPlace(updated, steps, muonCoefficients(update)))
   release(updated.gradients, matrices)
-  const adam = adamCoefficients(options, update)
-  for (const name of others) {
-    tf.tidy(() => adamInPlace(updated, name, adam))
-    release(updated.gradients, [name])
-  }
+  if (others.length > 0) tf.tidy(() => adamInPlace(updated, others, adamCoefficients(options, update)))
+  release(updated.gradients, others)
 }
 
 const stepGroup = ({ gradients, moments, parameters }: Omit<Updated, "run">, group: Group, rule: Rule, parts: ReadonlyArray<string>): void =>

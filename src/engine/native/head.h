@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "panels.h"
-#include "vector_math.h"
+#include "weigh.h"
 
 namespace elf {
 
@@ -74,33 +74,9 @@ class Head {
   // What the queries of `vectors` vectors from `first` on attend to.
   template <int vectors>
   void AttendFrom(int64_t first, int64_t sequence, int64_t at, float *out) {
-    float share[vectors * kLanes];
-    Weigh<vectors>(first, share);
+    float greatest[vectors * kLanes], share[vectors * kLanes];
+    Weigh<vectors>({key_.get(), 1, stride_, sizes_.positions, sizes_.headSize}, query_.get() + first, stride_, scores_.get(), greatest, share);
     Collect<vectors>(first, share, sequence, at, out);
-  }
-
-  // scores_[key, lane] ← e^(key · query − greatest); share ← 1 / their sums.
-  template <int vectors>
-  void Weigh(int64_t first, float *share) {
-    constexpr int width = vectors * kLanes;
-    float greatest[width];
-    std::fill_n(greatest, width, -INFINITY);
-    for (int64_t key = 0; key < sizes_.positions; key += kRows) {
-      Tile &tile = *reinterpret_cast<Tile *>(scores_.get() + key * kColumns);
-      Multiply<vectors>(key_.get() + key, 1, stride_, query_.get() + first, stride_, sizes_.headSize, tile);
-      for (int64_t row = 0; row < std::min<int64_t>(kRows, sizes_.positions - key); row++)
-        for (int lane = 0; lane < width; lane++) greatest[lane] = std::max(greatest[lane], tile.value[row][lane]);
-    }
-    float total[width] = {};
-    for (int64_t key = 0; key < sizes_.positions; key++) {
-      float *score = scores_.get() + key * kColumns;
-#pragma omp simd
-      for (int lane = 0; lane < width; lane++) {
-        score[lane] = Exp(score[lane] - greatest[lane]);
-        total[lane] += score[lane];
-      }
-    }
-    for (int lane = 0; lane < width; lane++) share[lane] = 1 / total[lane];
   }
 
   // The values under those weights go to the queries' places.

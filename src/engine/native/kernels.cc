@@ -25,7 +25,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterHeads();
     RegisterGate();
     RegisterResidual();
-    RegisterSoftmax();
+    RegisterAttention();
     RegisterCrossEntropy();
     RegisterNewtonSchulz();
     RegisterOptimizer();

@@ -12,7 +12,7 @@ void RegisterRmsNorm();
 void RegisterHeads();
 void RegisterGate();
 void RegisterResidual();
-void RegisterSoftmax();
+void RegisterAttention();
 void RegisterCrossEntropy();
 void RegisterNewtonSchulz();
 void RegisterOptimizer();

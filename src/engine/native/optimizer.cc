@@ -13,9 +13,11 @@ namespace {
 // Steps of Newton–Schulz in one update.
 constexpr int64_t kSteps = 5;
 
-// x → Σ x²
+// Tensors → Σ of all their squares
 void Squares(Run &run) {
-  run.Output(0, {})[0] = static_cast<float>(SumOfSquares(run.Input(0), run.Size(0)));
+  double total = 0;
+  for (int i = 0; i < run.Inputs(); i++) total += SumOfSquares(run.Input(i), run.Size(i));
+  run.Output(0, {})[0] = static_cast<float>(total);
 }
 
 // A matrix that is updated: momentum ← c₀·momentum + c₁·gradient; value ← value − step·orthogonal(c₂·momentum + c₃·gradient)
@@ -69,42 +71,57 @@ void Muon(Run &run) {
   EachInTurn(count - large, [&](int64_t i) { matrices[large + i].Update(c); });
 }
 
-// value, mean, variance (all changed), gradient, c [9]:
+// The length of each of some lists, which lie behind each other: tensors at one place in all of them have one size.
+int64_t ListLength(Run &run, int lists) {
+  const int64_t count = (run.Inputs() - 1) / lists;
+  Run::Require(run.Inputs() == 1 + lists * count, "lists of one length and coefficients are needed");
+  for (int64_t i = 0; i < lists * count; i++) Run::Require(run.Size(i) == run.Size(i % count), "tensors that belong together differ in size");
+  return count;
+}
+
+// values, means, variances (all changed), gradients, c [9]: for each
 // mean ← c₀·mean + c₁·gradient; variance ← c₂·variance + c₃·gradient²;
 // value ← c₇·value − c₈·(c₄·mean + c₅·gradient) / (c₆·√variance + ε)
 void Adam(Run &run) {
   constexpr float kEpsilon = 1e-8f;
-  float *value = run.Input(0), *mean = run.Input(1), *variance = run.Input(2);
-  const float *gradient = run.Input(3), *c = run.Input(4);
-  for (int input = 1; input < 4; input++) Run::Require(run.Size(input) == run.Size(0), "value, moments and gradient differ in size");
-  Run::Require(run.Size(4) == 9, "nine coefficients are needed");
-  Parallel(run.Size(0), kSumBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const float g = gradient[i];
-      mean[i] = c[0] * mean[i] + c[1] * g;
-      variance[i] = c[2] * variance[i] + c[3] * g * g;
-      value[i] = c[7] * value[i] - c[8] * (c[4] * mean[i] + c[5] * g) / (c[6] * std::sqrt(variance[i]) + kEpsilon);
-    }
-  });
+  const int64_t count = ListLength(run, 4);
+  Run::Require(run.Size(4 * count) == 9, "nine coefficients are needed");
+  const float *c = run.Input(4 * count);
+  for (int64_t tensor = 0; tensor < count; tensor++) {
+    float *value = run.Input(tensor), *mean = run.Input(count + tensor), *variance = run.Input(2 * count + tensor);
+    const float *gradient = run.Input(3 * count + tensor);
+    Parallel(run.Size(tensor), kSumBlock, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) {
+        const float g = gradient[i];
+        mean[i] = c[0] * mean[i] + c[1] * g;
+        variance[i] = c[2] * variance[i] + c[3] * g * g;
+        value[i] = c[7] * value[i] - c[8] * (c[4] * mean[i] + c[5] * g) / (c[6] * std::sqrt(variance[i]) + kEpsilon);
+      }
+    });
+  }
 }
 
-// average (changed), value, c [1]: average ← average + c₀·(value − average)
+// averages (changed), values, c [1]: for each average ← average + c₀·(value − average)
 void Average(Run &run) {
-  float *average = run.Input(0);
-  Run::Require(run.Size(0) == run.Size(1) && run.Size(2) == 1, "average and value differ in size");
-  const float *value = run.Input(1), share = run.Input(2)[0];
-  Parallel(run.Size(0), kSumBlock, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) average[i] += share * (value[i] - average[i]);
-  });
+  const int64_t count = ListLength(run, 2);
+  Run::Require(run.Size(2 * count) == 1, "one coefficient is needed");
+  const float share = run.Input(2 * count)[0];
+  for (int64_t tensor = 0; tensor < count; tensor++) {
+    float *average = run.Input(tensor);
+    const float *value = run.Input(count + tensor);
+    Parallel(run.Size(tensor), kSumBlock, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; i++) average[i] += share * (value[i] - average[i]);
+    });
+  }
 }
 
 }  // namespace
 
 void RegisterOptimizer() {
-  Register<Squares>("ElfSquares", {"x: float"}, {"sum: float"});
+  Register<Squares>("ElfSquares", {"x: count * float"}, {"sum: float"}, {"count: int >= 1"});
   Register<Muon>("ElfMuon", {"c: float", "steps: float", "values: count * float", "momenta: count * float", "gradients: count * float"}, {}, {"count: int >= 1"});
-  Register<Adam>("ElfAdam", {"value: float", "mean: float", "variance: float", "gradient: float", "c: float"}, {});
-  Register<Average>("ElfAverage", {"average: float", "value: float", "c: float"}, {});
+  Register<Adam>("ElfAdam", {"values: count * float", "means: count * float", "variances: count * float", "gradients: count * float", "c: float"}, {}, {"count: int >= 1"});
+  Register<Average>("ElfAverage", {"averages: count * float", "values: count * float", "c: float"}, {}, {"count: int >= 1"});
 }
 
 }  // namespace elf

@@ -89,9 +89,8 @@ class TurnedTiles {
  public:
   explicit TurnedTiles(int64_t terms) : terms_(terms), packed_(Allocate(kTogether * kRows * terms + kLanes)) {}
 
-  // Those of rows from `first` on, zeros below the last one.
-  void Pack(const Matrix &matrix, Terms terms, int64_t first, int64_t rows) {
-    const int64_t tiles = std::min(kTogether, Ceiling(rows - first, kRows));
+  // Those of `rows` rows from `first` on, zeros below the last one.
+  void Pack(const Matrix &matrix, Terms terms, int64_t first, int64_t tiles, int64_t rows) {
     for (int64_t term = 0; term < terms.count; term++)
       for (int64_t tile = 0; tile < tiles; tile++) {
         const float *from = matrix.At(terms.first + term, first + tile * kRows);
@@ -143,21 +142,18 @@ struct RightColumns {
 
  private:
   void PackTurned(const float *from, int64_t width, int64_t terms, float *to) const {
-    const int64_t whole = width / kLanes * kLanes, square = terms / kLanes * kLanes;
-    for (int64_t column = 0; column < whole; column += kLanes)
-      for (int64_t term = 0; term < square; term += kLanes)
-        TurnSquare([&](int row) { return from + (column + row) * matrix.apart + term; }, [&](int row) { return to + (term + row) * kColumns + column; });
-    for (int64_t term = 0; term < terms; term++)
-      for (int64_t column = term < square ? whole : 0; column < kColumns; column++) to[term * kColumns + column] = column < width ? from[column * matrix.apart + term] : 0;
+    TurnRound(from, width, terms, matrix.apart, to, kColumns);
+    for (int64_t term = 0; term < terms && width < kColumns; term++) std::fill(to + term * kColumns + width, to + (term + 1) * kColumns, 0.0f);
   }
 };
 
-// The product and how far its parts are.
+// The product, and whether it is added to what lies there.
 struct Result {
   float *data;
   int64_t rows, columns;
+  bool adds = false;
 
-  // Adds what some of the terms give to a tile; the first of them are stored.
+  // Adds what some of the terms give to a tile; the first of them are stored, unless all are added.
   void AddTile(const TileRows &left, const float *panel, Terms terms, int64_t tile, int64_t index, const Ahead &ahead) const {
     const int64_t height = std::min<int64_t>(kRows, rows - tile * kRows), width = std::min<int64_t>(kColumns, columns - index * kColumns);
     float *to = data + tile * kRows * columns + index * kColumns;
@@ -165,14 +161,16 @@ struct Result {
     Tile sums;
     MultiplyFirst(static_cast<int>(Ceiling(width, kLanes)), left.data, left.row, left.term, panel, kColumns, terms.count, sums, ahead);
     for (int64_t row = 0; row < height; row++)
-      for (int64_t column = 0; column < width; column++) to[row * columns + column] = sums.value[row][column] + (terms.first > 0 ? to[row * columns + column] : 0);
+      for (int64_t column = 0; column < width; column++) to[row * columns + column] = sums.value[row][column] + (Adds(terms) ? to[row * columns + column] : 0);
   }
 
  private:
+  bool Adds(Terms terms) const { return adds || terms.first > 0; }
+
   void AddWhole(const TileRows &left, const float *panel, Terms terms, const Ahead &ahead, float *to) const {
     Sums<kVectors> sums;
     sums.Add(left.data, left.row, left.term, panel, kColumns, terms.count, ahead);
-    if (terms.first > 0) sums.AddTo(to, columns);
+    if (Adds(terms)) sums.AddTo(to, columns);
     else sums.Store(to, columns);
   }
 };
@@ -198,12 +196,13 @@ void AddTurnedPanels(const Matrix &left, const RightColumns &right, Terms terms,
   Parallel(end - begin, Ceiling(kCopies, size), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) right.Pack(begin + i, terms, packed.get() + i * size);
   });
-  Parallel(Ceiling(tiles, kTogether), Ceiling(kWork, kTogether * kRows * size * (end - begin)), [&](int64_t first, int64_t last) {
+  Parallel(tiles, Ceiling(kWork, kRows * size * (end - begin)), [&](int64_t first, int64_t last) {
     TurnedTiles rows(terms.count);
-    for (int64_t tile = first * kTogether; tile < std::min(tiles, last * kTogether); tile += kTogether) {
-      rows.Pack(left, terms, tile * kRows, result.rows);
+    for (int64_t tile = first; tile < last; tile += kTogether) {
+      const int64_t together = std::min(kTogether, last - tile);
+      rows.Pack(left, terms, tile * kRows, together, result.rows);
       for (int64_t i = 0; i < end - begin; i++)
-        for (int64_t at = 0; at < std::min(kTogether, tiles - tile); at++) result.AddTile(rows.Tile(at), packed.get() + i * size, terms, tile + at, begin + i, kNothing);
+        for (int64_t at = 0; at < together; at++) result.AddTile(rows.Tile(at), packed.get() + i * size, terms, tile + at, begin + i, kNothing);
     }
   });
 }
@@ -254,12 +253,20 @@ void Product(Run &run) {
   });
 }
 
+// a [terms, rows], b [terms, columns], sum [rows, columns] (changed) : sum ← sum + aᵀ·b
+void AddProduct(Run &run) {
+  const int64_t terms = run.Axis(0, 0), rows = run.Axis(0, 1), columns = run.Axis(1, 1);
+  Run::Require(terms > 0 && rows > 0 && columns > 0 && run.Size(0) == terms * rows && run.Size(1) == terms * columns && run.Size(2) == rows * columns, "the factors and their sum do not fit each other");
+  Multiply<true>({run.Input(0), rows}, {{run.Input(1), columns}, columns, false}, terms, {run.Input(2), rows, columns, true});
+}
+
 }  // namespace
 
 void RegisterProduct() {
   Register<Product<false, false>>("ElfProduct", {"a: float", "b: float"}, {"product: float"});
   Register<Product<false, true>>("ElfProductTurnedRight", {"a: float", "b: float"}, {"product: float"});
   Register<Product<true, false>>("ElfProductTurnedLeft", {"a: float", "b: float"}, {"product: float"});
+  Register<AddProduct>("ElfAddProduct", {"a: float", "b: float", "sum: float"}, {});
 }
 
 }  // namespace elf

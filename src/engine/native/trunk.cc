@@ -179,8 +179,7 @@ TransformerBlock TakeBlock(Inputs &inputs, const Sizes &sizes) {
 
 Buffer TurnedRound(const float *table, const Sizes &sizes, int64_t stride) {
   Buffer turned = Zeros(sizes.headSize * stride);
-  for (int64_t position = 0; position < sizes.positions; position++)
-    for (int64_t channel = 0; channel < sizes.headSize; channel++) turned[channel * stride + position] = table[position * sizes.headSize + channel];
+  TurnRound(table, sizes.positions, sizes.headSize, sizes.headSize, turned.get(), stride);
   return turned;
 }
 

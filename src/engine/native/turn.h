@@ -44,4 +44,14 @@ inline void TurnSquare(const From &from, const To &to) {
 }
 #endif
 
+// to [columns, toApart] ← from [rows, fromApart] turned round
+inline void TurnRound(const float *from, int64_t rows, int64_t columns, int64_t fromApart, float *to, int64_t toApart) {
+  const int64_t wholeRows = rows / kLanes * kLanes, wholeColumns = columns / kLanes * kLanes;
+  for (int64_t row = 0; row < wholeRows; row += kLanes)
+    for (int64_t column = 0; column < wholeColumns; column += kLanes)
+      TurnSquare([&](int i) { return from + (row + i) * fromApart + column; }, [&](int i) { return to + (column + i) * toApart + row; });
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t column = row < wholeRows ? wholeColumns : 0; column < columns; column++) to[column * toApart + row] = from[row * fromApart + column];
+}
+
 }  // namespace elf
