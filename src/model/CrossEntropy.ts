@@ -6,7 +6,7 @@
  * why `crossEntropy` is for training and `tokenLosses` for evaluation.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import { sparseSoftmaxCrossEntropy, weightedCrossEntropy } from "./backend/kernels.ts"
+import { addProduct, scaled, sparseSoftmaxCrossEntropy, weightedCrossEntropy } from "./backend/kernels.ts"
 import { ownKernels } from "./backend/ownKernels.ts"
 
 /** The unembedding: `kernel` `[D, V]`, `bias` `[V]`. */
@@ -30,17 +30,6 @@ type Sums = {
   readonly bias: tf.Tensor1D
 }
 
-/** `sum`, if there is one, plus headᵀ · gradient. It is as large as the kernel: where it can be, it is changed in place. */
-const addProduct = (sum: tf.Tensor2D | undefined, head: tf.Tensor2D, gradient: tf.Tensor2D): tf.Tensor2D => {
-  const run = sum === undefined ? undefined : ownKernels()
-  if (run === undefined) {
-    const product = tf.matMul(head, gradient, true, false) as tf.Tensor2D
-    return sum === undefined ? product : tf.add(sum, product)
-  }
-  run("ElfAddProduct", [head, gradient, sum!], 0)
-  return tf.clone(sum!)
-}
-
 const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: Unembedding, targets: tf.Tensor1D, weights: tf.Tensor1D): Sums =>
   tf.tidy(() => {
     const { biasGradient, gradient, losses } = weightedCrossEntropy(tf.matMul(head, kernel), bias, targets, weights)
@@ -48,18 +37,10 @@ const addChunk = (sums: Sums | undefined, head: tf.Tensor2D, { bias, kernel }: U
     return {
       loss: plus(sums?.loss, tf.sum(tf.mul(losses, weights)) as tf.Scalar),
       head: [...(sums?.head ?? []), tf.matMul(gradient, kernel, false, true) as tf.Tensor2D],
-      kernel: addProduct(sums?.kernel, head, gradient),
+      kernel: sums === undefined ? tf.matMul(head, gradient, true, false) : addProduct(sums.kernel, head, gradient),
       bias: plus(sums?.bias, biasGradient)
     }
   })
-
-/** `gradient`, which is used up, times a number: where it can be, it is changed in place, since the one of a vocabulary is large. */
-const scaled = (gradient: tf.Tensor, factor: tf.Tensor): tf.Tensor => {
-  const run = ownKernels()
-  if (run === undefined) return tf.mul(gradient, factor)
-  run("ElfScale", [gradient, factor], 0)
-  return tf.clone(gradient)
-}
 
 /**
  * Σ weightᵢ · CE(head·kernel + bias, targetᵢ) as a scalar, differentiable in `head` `[rows, D]`, `kernel` and `bias`.

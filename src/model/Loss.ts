@@ -9,7 +9,7 @@ import { crossEntropy } from "./CrossEntropy.ts"
 import { decoderHead, type Elf, predictionHead, trunk } from "./Elf.ts"
 import { valueAndGradients } from "./Gradients.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
-import { velocityTowards } from "./Velocity.ts"
+import { velocityLoss } from "./Velocity.ts"
 
 /** Host arrays that both kinds of training step read. B rows of S positions with D channels. */
 interface Rows {
@@ -96,20 +96,17 @@ const tokenWeights = (batch: TrainingRows): Float32Array => {
 const weightOf = (batch: TrainingRows, rows: ReadonlyArray<number>): number =>
   "velocityTarget" in batch ? sum(rows.map((row) => countedTokens(batch, row))) : rows.length
 
-/** Squared errors of velocities or predictions, `[R, S, D]`. @source `train_step.py`, `l2_per_token`; `distill_train_step.py`, `per_dim` */
-const squaredErrors = (prediction: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, timeEpsilon: number): tf.Tensor => {
-  const shape = [batch.length, batch.width]
-  if ("predictionTarget" in batch) return tf.squaredDifference(prediction, select(batch.predictionTarget, rows, shape))
-  const t = select(batch.t, rows, []) as tf.Tensor1D
-  const velocity = velocityTowards(prediction, select(batch.z, rows, shape) as tf.Tensor3D, t, timeEpsilon)
-  return tf.squaredDifference(velocity, select(batch.velocityTarget, rows, shape))
-}
-
-/** Σ over tokens of the weighted mean squared error. */
-const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, weights: Float32Array, timeEpsilon: number): tf.Scalar => {
+/** Σ over tokens of the weighted mean squared error of velocities or predictions. @source `distill_train_step.py`, `per_dim` */
+const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: ReadonlyArray<number>, tokenWeights: Float32Array, timeEpsilon: number): tf.Scalar => {
   const prediction = predictionHead(elf, gatherRows(hidden, rows))
-  const squared = tf.mean(squaredErrors(prediction, batch, rows, timeEpsilon), 2)
-  return tf.sum(tf.mul(squared, select(weights, rows, [batch.length])))
+  const latents = (data: Float32Array) => select(data, rows, [batch.length, batch.width]) as tf.Tensor3D
+  const weights = select(tokenWeights, rows, [batch.length]) as tf.Tensor2D
+  if ("velocityTarget" in batch) {
+    const t = select(batch.t, rows, []) as tf.Tensor1D
+    return velocityLoss(prediction, { z: latents(batch.z), t, target: latents(batch.velocityTarget), weights }, timeEpsilon)
+  }
+  const squared = tf.mean(tf.squaredDifference(prediction, latents(batch.predictionTarget)), 2)
+  return tf.sum(tf.mul(squared, weights))
 }
 
 /** Σ over tokens of the weighted cross-entropy. @source `train_step.py`, `ce_per_token` */

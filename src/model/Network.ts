@@ -8,7 +8,7 @@ import { type Elf, ropeFor } from "./Elf.ts"
 import { type FlowProcess, publishedProcess } from "./FlowProcess.ts"
 import type { ModelConfig } from "./ModelConfig.ts"
 import { dispose, type HostTensor, orRelease, upload } from "./Parameters.ts"
-import { halvesOf } from "./TextTokens.ts"
+import { withHalves } from "./TextTokens.ts"
 
 /** Everything an ELF network consists of, on the host. */
 export interface ElfWeights {
@@ -26,7 +26,7 @@ export class Network extends Context.Service<Network, {
 }>()("elf-streams/model/Network") {
   /** A network whose weights do not change; they are on the device as long as the layer lives. */
   static readonly layer = (weights: ElfWeights): Layer.Layer<Network, BackendError, Backend> =>
-    Layer.effect(Network, Effect.map(Effect.flatMap(makeElf(weights), withHalves), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
+    Layer.effect(Network, Effect.map(Effect.flatMap(makeElf(weights), joined), (elf) => Network.of({ elf, process: weights.process ?? publishedProcess, updates: () => 0 })))
 }
 
 /** Copies a network to the device, all of it or nothing. It belongs to the caller. Call it inside a kernel. */
@@ -45,14 +45,12 @@ export const makeElf = Effect.fnUntraced(function*({ config, tensors }: ElfWeigh
 })
 
 /** The network with its two projections of latents made one, for as long as the scope lives: for weights that never change. */
-const withHalves = Effect.fnUntraced(function*(elf: Elf) {
-  if (!("self_cond_proj.weight" in elf.parameters)) return elf
+const joined = Effect.fnUntraced(function*(elf: Elf) {
   const backend = yield* Backend
-  const halves = yield* Effect.acquireRelease(
-    backend.kernel("joinProjections", () => halvesOf(elf.parameters)),
-    ({ bias, weight }) => Effect.sync(() => tf.dispose([bias, weight]))
+  return yield* Effect.acquireRelease(
+    backend.kernel("joinProjections", () => withHalves(elf)),
+    ({ halves }) => Effect.sync(() => halves === undefined || tf.dispose([halves.bias, halves.weight]))
   )
-  return { ...elf, halves }
 })
 
 /** Frees a network's weights and constants. */

@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import { type Elf, predict } from "./Elf.ts"
+import { withHalves } from "./TextTokens.ts"
 import { remainingTime } from "./Velocity.ts"
 
 /** Denoiser rows that use self-conditioning. */
@@ -40,8 +41,9 @@ const column = (x: tf.Tensor1D): tf.Tensor3D => tf.reshape(x, [-1, 1, 1])
  * Runs the one or two passes. Synchronous; call it inside a kernel.
  * @source `train_step.py`, `compute_shared_uncond`, `get_sc_guided_v`
  */
-export const selfConditioning = (elf: Elf, rows: SelfConditioningRows, timeEpsilon: number): SelfConditioned => {
+export const selfConditioning = (given: Elf, rows: SelfConditioningRows, timeEpsilon: number): SelfConditioned => {
   const { clean, conditionMask, selfConditionScale, t, z } = rows
+  const elf = withHalves(given)
   const input = { z, t, ...(selfConditionScale === undefined ? {} : { selfConditionScale }) }
   const without = tf.tidy(() => predict(elf, { ...input, selfCondition: restoreCondition(tf.zerosLike(z), clean, conditionMask) }))
   const prediction = restoreCondition(without, clean, conditionMask)

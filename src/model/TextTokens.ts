@@ -13,6 +13,7 @@ export interface Halves {
 }
 
 const proj1 = "text_proj.proj1.weight"
+const selfConditionProjection = "self_cond_proj.weight"
 
 /**
  * Nothing lies between `self_cond_proj` and `text_proj.proj1`, so their product goes first: it has an eighth of their numbers
@@ -21,10 +22,13 @@ const proj1 = "text_proj.proj1.weight"
 export const halvesOf = (parameters: Parameters): Halves => {
   const narrow = parameter<tf.Tensor2D>(parameters, proj1)
   return {
-    weight: tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, "self_cond_proj.weight")),
+    weight: tf.matMul(narrow, parameter<tf.Tensor2D>(parameters, selfConditionProjection)),
     bias: project(tf.expandDims(parameter<tf.Tensor1D>(parameters, "self_cond_proj.bias"), 0) as tf.Tensor2D, narrow)
   }
 }
+
+/** The network with both projections joined once, for several passes with the same weights; the new tensors belong to the caller. */
+export const withHalves = (elf: Elf): Elf => (elf.halves !== undefined || !(selfConditionProjection in elf.parameters) ? elf : { ...elf, halves: halvesOf(elf.parameters) })
 
 /** The map from noisy latents to the bottleneck, with or without the self-conditioning half. */
 export const narrowing = ({ halves, parameters }: Elf, withHalf: boolean): Halves => {

@@ -84,14 +84,24 @@ const perRow = (indices: ReadonlyArray<number>, draw: (index: number) => number)
 const lossMask = ({ attentionMask, conditionMask }: LatentBatch, padding: "pad" | "eos"): Float32Array =>
   conditionMask.map((condition, i) => (padding === "pad" ? attentionMask[i]! : 1) * (1 - condition))
 
-/** z = t·clean + (1 − t)·noise on one row, the condition left clean. @source `sampling_utils.py`, `add_noise` */
-const denoiserRow = (clean: Float32Array, source: RandomSource, index: number, t: number, options: CorruptionOptions): Float32Array =>
-  interpolate(clean, source.normal({ purpose: "denoiserNoise", index }, clean.length), t, options.noiseScale)
+/** One row of a batch as it is corrupted: clean latents and where the corrupted ones go, `[S, D]` each; `noise` is room for draws. */
+interface Row {
+  readonly index: number
+  readonly clean: Float32Array
+  readonly z: Float32Array
+  readonly noise: Float32Array
+}
+
+const noiseOf = (purpose: string, { index, noise }: Row, source: RandomSource): Float32Array => source.normal({ purpose, index }, noise.length, noise)
+
+/** z = t·clean + (1 − t)·noise on one row. @source `sampling_utils.py`, `add_noise` */
+const corruptDenoiserRow = (row: Row, source: RandomSource, t: number, { noiseScale }: CorruptionOptions): void =>
+  void interpolate(row.clean, noiseOf("denoiserNoise", row, source), t, noiseScale, row.z)
 
 /** Each token has its own λ, and condition positions are noised too. @source `train_step.py`, `decoder_z` */
-const decoderRow = (clean: Float32Array, source: RandomSource, index: number, length: number, options: CorruptionOptions): Float32Array => {
-  const lambda = sample(options.decoderTime, source, { purpose: "decoderTime", index }, length)
-  return interpolate(clean, source.normal({ purpose: "decoderNoise", index }, clean.length), lambda, options.decoderNoiseScale)
+const corruptDecoderRow = (row: Row, source: RandomSource, length: number, { decoderNoiseScale, decoderTime }: CorruptionOptions): void => {
+  const lambda = sample(decoderTime, source, { purpose: "decoderTime", index: row.index }, length)
+  interpolate(row.clean, noiseOf("decoderNoise", row, source), lambda, decoderNoiseScale, row.z)
 }
 
 const restoreRow = (batch: LatentBatch, row: number, z: Float32Array, clean: Float32Array): void => {
@@ -123,14 +133,15 @@ const corruptBatch = (batch: LatentBatch, source: RandomSource, options: Corrupt
   const z = new Float32Array(clean.length)
   const velocityTarget = new Float32Array(clean.length)
   const rowSize = batch.length * batch.width
-  batch.indices.forEach((index, row) => {
-    const rowClean = clean.subarray(row * rowSize, (row + 1) * rowSize)
-    if (drawn.decoderActive[row] === 1) return z.set(decoderRow(rowClean, source, index, batch.length, options), row * rowSize)
-    const t = drawn.t[row]!
-    const rowZ = denoiserRow(rowClean, source, index, t, options)
-    restoreRow(batch, row, rowZ, rowClean)
-    z.set(rowZ, row * rowSize)
-    velocityTarget.set(velocityFromPrediction(rowClean, rowZ, t, options.timeEpsilon), row * rowSize)
+  const noise = new Float32Array(rowSize)
+  batch.indices.forEach((index, at) => {
+    const part = (data: Float32Array) => data.subarray(at * rowSize, (at + 1) * rowSize)
+    const row = { index, clean: part(clean), z: part(z), noise }
+    if (drawn.decoderActive[at] === 1) return corruptDecoderRow(row, source, batch.length, options)
+    const t = drawn.t[at]!
+    corruptDenoiserRow(row, source, t, options)
+    restoreRow(batch, at, row.z, row.clean)
+    velocityFromPrediction(row.clean, row.z, t, options.timeEpsilon, part(velocityTarget))
   })
   return {
     ...batch,

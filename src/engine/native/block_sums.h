@@ -32,11 +32,11 @@ constexpr int64_t kSumBlock = 1 << 14;
 
 // Σ of body(begin, end) over blocks of [0, count)
 template <typename Body>
-double SumOverNumbers(int64_t count, const Body &body) {
-  const int64_t blocks = (count + kSumBlock - 1) / kSumBlock;
+double SumOverNumbers(int64_t count, const Body &body, int64_t size = kSumBlock) {
+  const int64_t blocks = (count + size - 1) / size;
   std::vector<double> sums(blocks);
   Parallel(blocks, 2, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; block++) sums[block] = body(block * kSumBlock, std::min(count, (block + 1) * kSumBlock));
+    for (int64_t block = first; block < last; block++) sums[block] = body(block * size, std::min(count, (block + 1) * size));
   });
   double total = 0;
   for (double sum : sums) total += sum;

@@ -52,28 +52,10 @@ void Scale(Run &run) {
   });
 }
 
-// prediction, z [rows, ...], t [rows], least [] → (prediction − z) / max(1 − t, least)
-void Velocity(Run &run) {
-  const float *prediction = run.Input(0), *z = run.Input(1), *t = run.Input(2);
-  const int64_t count = run.Size(1), rows = run.Size(2);
-  Run::Require(run.Size(0) == count && rows > 0 && count % rows == 0, "prediction, state and times do not fit each other");
-  Run::Require(run.Size(3) == 1, "one least time is needed");
-  const int64_t width = count / rows;
-  const float least = run.Input(3)[0];
-  float *y = run.OutputLike(0, 1);
-  Parallel(rows, std::max<int64_t>(1, 8 * kBlock / std::max<int64_t>(1, width)), [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; row++) {
-      const float remaining = std::max(1.0f - t[row], least);
-      for (int64_t i = row * width; i < (row + 1) * width; i++) y[i] = (prediction[i] - z[i]) / remaining;
-    }
-  });
-}
-
 }  // namespace
 
 void RegisterCombine() {
   Register<Combine>("ElfCombine", {"c: float", "x: count * float"}, {"y: float"}, {"count: int >= 1"});
-  Register<Velocity>("ElfVelocity", {"prediction: float", "z: float", "t: float", "least: float"}, {"y: float"});
   Register<Scale>("ElfScale", {"x: float", "factor: float"}, {});
 }
 

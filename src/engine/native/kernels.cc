@@ -34,6 +34,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
     RegisterScalarTokens();
     RegisterDecode();
     RegisterCombine();
+    RegisterVelocity();
     RegisterMemory();
     registered = true;
   } catch (const std::exception &error) {

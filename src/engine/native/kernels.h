@@ -21,6 +21,7 @@ void RegisterTrunk();
 void RegisterScalarTokens();
 void RegisterDecode();
 void RegisterCombine();
+void RegisterVelocity();
 void RegisterMemory();
 
 // Freed memory stays with the process from now on, until an operation gives it back.

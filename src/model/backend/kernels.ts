@@ -72,3 +72,19 @@ export const weightedCrossEntropy = (product: tf.Tensor2D, bias: tf.Tensor1D, ta
   const weighted = tf.mul(gradient, tf.expandDims(weights, 1)) as tf.Tensor2D
   return { losses, gradient: weighted, biasGradient: tf.sum(weighted, 0) }
 }
+
+/** sum + aᵀ · b. The sum is used up: where it can be, it is changed in place. `sum` `[M, N]`, `a` `[K, M]`, `b` `[K, N]` */
+export const addProduct = (sum: tf.Tensor2D, a: tf.Tensor2D, b: tf.Tensor2D): tf.Tensor2D => {
+  const run = ownKernels()
+  if (run === undefined) return tf.add(sum, tf.matMul(a, b, true, false))
+  run("ElfAddProduct", [a, b, sum], 0)
+  return tf.clone(sum)
+}
+
+/** factor · x, for a scalar factor. `x` is used up: where it can be, it is changed in place. */
+export const scaled = (x: tf.Tensor, factor: tf.Tensor): tf.Tensor => {
+  const run = ownKernels()
+  if (run === undefined) return tf.mul(x, factor)
+  run("ElfScale", [x, factor], 0)
+  return tf.clone(x)
+}
