@@ -171,12 +171,28 @@ export const sampleOnce = ({ sample_batch: count, sample_steps: steps }: SpeedCo
     Stream.runDrain
   )
 
-const withoutGradient = Effect.fnUntraced(function*(configuration: SpeedConfiguration) {
-  const prediction = yield* forward(configuration, "prediction")
-  const decoding = yield* forward(configuration, "logits")
-  const sampling = yield* timed(sampleOnce(configuration), configuration.sample_reps)
-  return { prediction, decoding, sampling }
-})
+/** What training does; its state is gone before the next thing is measured. */
+const training = (configuration: SpeedConfiguration) => {
+  const config = modelOf(configuration)
+  const state = TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialWeights(config) })
+  const measured = Effect.gen(function*() {
+    const step = yield* trainStep(configuration)
+    const peak = process.resourceUsage().maxRSS / 1024
+    return { step, peak, optimizer: yield* optimizerOnly(configuration) }
+  })
+  return Effect.scoped(Effect.provide(measured, Layer.fresh(Layer.merge(state, encoderOf(configuration)))))
+}
+
+/** What a network does whose weights stay as they are. */
+const withoutGradient = (configuration: SpeedConfiguration) => {
+  const measured = Effect.gen(function*() {
+    const prediction = yield* forward(configuration, "prediction")
+    const decoding = yield* forward(configuration, "logits")
+    const sampling = yield* timed(sampleOnce(configuration), configuration.sample_reps)
+    return { prediction, decoding, sampling }
+  })
+  return Effect.scoped(Effect.provide(measured, Layer.fresh(fixedNetwork(configuration))))
+}
 
 /** Operations a second of a large product: what the machine gives at most. */
 const matrixLimit = Effect.gen(function*() {
@@ -194,10 +210,8 @@ export const measure = (configuration: SpeedConfiguration) => {
   const measured = Effect.gen(function*() {
     const { description } = yield* Backend
     const limit = yield* matrixLimit
-    const step = yield* trainStep(configuration)
-    const trainPeak = process.resourceUsage().maxRSS / 1024
-    const optimizer = yield* optimizerOnly(configuration)
-    const { decoding, prediction, sampling } = yield* Effect.provide(withoutGradient(configuration), fixedNetwork(configuration))
+    const { optimizer, peak, step } = yield* training(configuration)
+    const { decoding, prediction, sampling } = yield* withoutGradient(configuration)
     const operations = step.operations + (configuration.optimizer === "muon" ? muonOperations(config) : 0)
     const share = (work: number, seconds: number) => Math.round((100 * work) / seconds / limit) / 100
     return {
@@ -216,14 +230,9 @@ export const measure = (configuration: SpeedConfiguration) => {
       forward_share_of_limit: share(forwardOperations(config, rows, "prediction"), prediction.median_s),
       sample_share_of_limit: share(steps * forwardOperations(config, samples, "prediction") + forwardOperations(config, samples, "logits"), sampling.median_s),
       loss_first_last: step.losses,
-      train_max_rss_mb: Math.round(trainPeak),
+      train_max_rss_mb: Math.round(peak),
       max_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024)
     }
   })
-  return Effect.scoped(measured).pipe(
-    Effect.provide(Layer.merge(
-      TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialWeights(config) }),
-      encoderOf(configuration)
-    ))
-  )
+  return Effect.scoped(measured)
 }

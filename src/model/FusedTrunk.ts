@@ -4,7 +4,7 @@
  * Notable: the operation computes what `TextTokens.ts`, the blocks of `Block.ts` and a last layer do, up to rounding, without
  * their tensors in between. A sequence's result does not depend on the sequences beside it.
  */
-import * as tf from "@tensorflow/tfjs-core"
+import type * as tf from "@tensorflow/tfjs-core"
 import { forwardKernels } from "./backend/ownKernels.ts"
 import type { Elf, ElfInput } from "./Elf.ts"
 import { parameter } from "./Parameters.ts"

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { assert, layer } from "@effect/vitest"
 import fc from "fast-check"
+import { gelu } from "../../src/model/Activations.ts"
 import { fillNormals, normals } from "../../src/flow/Normals.ts"
 import { keyed } from "../../src/flow/Random.ts"
 import { withoutOwnKernels } from "../../src/model/backend/ownKernels.ts"
@@ -11,9 +12,10 @@ import { fusedTrunk } from "../../src/model/FusedTrunk.ts"
 import { initialParameters } from "../../src/model/Initialization.ts"
 import type { ModelConfig } from "../../src/model/ModelConfig.ts"
 import { halvesOf } from "../../src/model/TextTokens.ts"
+import { velocityLoss, velocityTowards } from "../../src/model/Velocity.ts"
 import { tensorAlgebra } from "../../src/model/VelocityField.ts"
 import { testEngine } from "../support/backend.ts"
-import { kernels, lawfulWith, near, normal, rowCounts } from "../support/ownKernels.ts"
+import { kernels, lawfulWith, near, normal, rowCounts, sameBothWays } from "../support/ownKernels.ts"
 import { tiny } from "../support/tinyModel.ts"
 
 /** A network whose weights are all drawn, norms and biases too. It belongs to the scope. */
@@ -117,6 +119,24 @@ layer(testEngine)("the kernels that run forwards", (it) => {
     for (const some of [terms, terms.slice(0, 2), terms.slice(1, 2)]) {
       assert.deepStrictEqual(tensorAlgebra.combine(some).dataSync(), withoutOwnKernels(() => tensorAlgebra.combine(some)).dataSync())
     }
+  }))
+
+  lawful("turn predictions into velocities, and velocities into a loss with its gradient", () =>
+    fc.assert(fc.property(rowCounts, fc.constantFrom(1, 40), fc.constantFrom(1, 6, 80), (rows, length, width) => tf.tidy(() => {
+      const latents = (purpose: string) => normal(purpose, [rows, length, width]) as tf.Tensor3D
+      const t = tf.tensor1d(Array.from({ length: rows }, (_, row) => row / rows))
+      const velocity = () => velocityTowards(latents("x"), latents("z"), t, 0.05).dataSync()
+      kernels()
+      assert.deepStrictEqual(velocity(), withoutOwnKernels(velocity))
+      const to = { z: latents("z"), t, target: latents("v"), weights: tf.cast(tf.greater(normal("w", [rows, length]), 0), "float32") as tf.Tensor2D }
+      sameBothWays((x) => velocityLoss(x as tf.Tensor3D, to, 0.05), [latents("x")], `loss of ${rows} × ${length} × ${width}`)
+    })), { numRuns: 9 }))
+
+  lawful("take gelu as its formula says, and its gradient from the portable form", () => tf.tidy(() => {
+    kernels()
+    const x = normal("x", [7, 33], 4)
+    near(gelu(x), withoutOwnKernels(() => gelu(x)), "gelu")
+    sameBothWays((x) => gelu(x!), [x], "gelu")
   }))
 
   lawful("draw the normals that JavaScript draws, bit for bit", () => {

@@ -2,6 +2,8 @@
 //
 // Notable: kColumns queries are taken at a time. Their weights stay in the cache and are computed again for the gradients, so no
 // array of all queries and all keys is ever held.
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "aligned.h"
@@ -22,12 +24,6 @@ struct Sizes {
   int64_t turned() const { return positions + kLanes; }
   int64_t head() const { return positions * channels; }
 };
-
-AlignedBuffer Zeros(int64_t count) {
-  AlignedBuffer zeros = Allocate(count);
-  std::fill_n(zeros.get(), count, 0.0f);
-  return zeros;
-}
 
 // Arrays that tiles reach beyond: zeros lie there.
 AlignedBuffer RowsOfKeys(const Sizes &sizes, int64_t width) { return Zeros((sizes.positions + kRows) * width); }
@@ -69,10 +65,7 @@ void AddPanel(const float *panel, int64_t rows, const float *right, int64_t widt
     for (int64_t row = 0; row < rows; row += kRows) {
       const float *left = panel + row * kColumns;
       float *sums = to + row * width + column;
-      const int64_t vectors = std::min<int64_t>(kVectors, (width - column) / kLanes);
-      if (vectors == 1) AddTile<1>(left, right + column, width, sums);
-      else if (vectors == 2) AddTile<2>(left, right + column, width, sums);
-      else AddTile<kVectors>(left, right + column, width, sums);
+      WithVectors((width - column) / kLanes, [&](auto vectors) { AddTile<vectors>(left, right + column, width, sums); });
     }
 }
 

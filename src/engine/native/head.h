@@ -31,10 +31,7 @@ class Head {
     Turn(query_.get(), queryNorm, 1.0f / std::sqrt(static_cast<float>(sizes_.headSize)));
     Turn(key_.get(), keyNorm, 1);
     for (int64_t first = 0; first < sizes_.positions; first += kColumns) {
-      const int64_t left = sizes_.positions - first;
-      if (left <= kLanes) AttendFrom<1>(first, sequence, at, out);
-      else if (left <= 2 * kLanes) AttendFrom<2>(first, sequence, at, out);
-      else AttendFrom<kVectors>(first, sequence, at, out);
+      WithVectors(Ceiling(sizes_.positions - first, kLanes), [&](auto vectors) { AttendFrom<vectors>(first, sequence, at, out); });
     }
   }
 

@@ -13,8 +13,7 @@ namespace elf {
 // Numbers of weights that stay in the second-level cache while activations pass by.
 constexpr int64_t kCached = 1 << 15;
 
-// kRows rows of a weight, zeros below the last one. Where rows lie apart by a multiple of a page they would displace each other
-// from the first-level cache, so they are copied.
+// kRows rows of a weight, zeros below the last one. Rows that would displace each other from the cache are copied.
 class WeightRows {
  public:
   explicit WeightRows(int64_t inputs) : inputs_(inputs), copies_(Allocate(kRows * (inputs + kLanes))) {}
@@ -22,7 +21,7 @@ class WeightRows {
   void Take(const float *weight, int64_t first, int64_t outputs) {
     rows_ = weight + first * inputs_;
     apart_ = inputs_;
-    if (first + kRows <= outputs && inputs_ * sizeof(float) % 4096 != 0) return;
+    if (first + kRows <= outputs && !Collide(inputs_)) return;
     for (int64_t row = 0; row < kRows; row++) {
       float *to = copies_.get() + row * (inputs_ + kLanes);
       if (first + row < outputs) std::copy_n(rows_ + row * inputs_, inputs_, to);
@@ -32,7 +31,9 @@ class WeightRows {
     apart_ = inputs_ + kLanes;
   }
 
-  void Times(const float *panel, int vectors, const Ahead &ahead, Tile &tile) const { MultiplyFirst(vectors, rows_, apart_, 1, panel, kColumns, inputs_, tile, ahead); }
+  void Times(const float *panel, int vectors, const Ahead &ahead, Tile &tile) const {
+    WithVectors(vectors, [&](auto count) { Multiply<count>(rows_, apart_, 1, panel, kColumns, inputs_, tile, ahead); });
+  }
 
  private:
   int64_t inputs_, apart_ = 0;

@@ -22,12 +22,6 @@ struct Sizes {
   Buffer Panels(int64_t channels) const { return Allocate(panels() * channels * kColumns); }
 };
 
-inline Buffer Zeros(int64_t count) {
-  Buffer zeros = Allocate(count);
-  std::fill_n(zeros.get(), count, 0.0f);
-  return zeros;
-}
-
 // Calls body(panel, lane, position, count) for the runs of tokens of one sequence that lie in one panel.
 template <typename Body>
 void EachRun(const Sizes &sizes, int64_t sequence, const Body &body) {

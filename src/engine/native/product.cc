@@ -53,11 +53,11 @@ Ahead PartOfColumns(const float *from, int64_t apart, int64_t width, int64_t ter
 }
 
 // The rows [rows, terms] of a left factor, where they are stored. Those of a tile that reaches below the last one are copied, and all
-// where they lie a page apart: they would displace each other from the first-level cache.
+// where they would displace each other from the cache.
 class LeftRows {
  public:
   LeftRows(Matrix matrix, int64_t rows, Terms terms)
-      : matrix_(matrix), terms_(terms), whole_(matrix.apart * sizeof(float) % 4096 == 0 ? 0 : rows / kRows), tiles_(Ceiling(rows, kRows)),
+      : matrix_(matrix), terms_(terms), whole_(Collide(matrix.apart) ? 0 : rows / kRows), tiles_(Ceiling(rows, kRows)),
         copies_(Allocate((tiles_ - whole_) * kRows * Apart())) {
     Parallel((tiles_ - whole_) * kRows, Ceiling(kCopies, terms.count), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {
@@ -159,7 +159,7 @@ struct Result {
     float *to = data + tile * kRows * columns + index * kColumns;
     if (height == kRows && width == kColumns) return AddWhole(left, panel, terms, ahead, to);
     Tile sums;
-    MultiplyFirst(static_cast<int>(Ceiling(width, kLanes)), left.data, left.row, left.term, panel, kColumns, terms.count, sums, ahead);
+    WithVectors(Ceiling(width, kLanes), [&](auto vectors) { Multiply<vectors>(left.data, left.row, left.term, panel, kColumns, terms.count, sums, ahead); });
     for (int64_t row = 0; row < height; row++)
       for (int64_t column = 0; column < width; column++) to[row * columns + column] = sums.value[row][column] + (Adds(terms) ? to[row * columns + column] : 0);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace elf {
 
@@ -29,6 +30,9 @@ constexpr int64_t kAhead = 16;
 
 // Numbers in a cache line.
 constexpr int64_t kLine = 16;
+
+// Whether rows so far apart would displace each other from the first-level cache: by a multiple of a page.
+inline bool Collide(int64_t apart) { return apart * sizeof(float) % 4096 == 0; }
 
 // Cache lines that will be read soon, `apart` numbers from one to the next: they come from memory while a product is computed, spread
 // over its terms, since all at once would wait for each other.
@@ -89,12 +93,12 @@ __attribute__((noinline)) void Multiply(const float *__restrict left, int64_t le
   sums.Store(tile.value[0], kColumns);
 }
 
-// Multiply<vectors> for a number of vectors that only the program's run knows.
-template <typename... Arguments>
-inline void MultiplyFirst(int vectors, Arguments &&...arguments) {
-  if (vectors == 1) Multiply<1>(arguments...);
-  else if (vectors == 2) Multiply<2>(arguments...);
-  else Multiply<kVectors>(arguments...);
+// Calls body(constant) with a number of vectors, at most kVectors, that only the program's run knows.
+template <typename Body>
+inline void WithVectors(int64_t vectors, const Body &body) {
+  if (vectors <= 1) body(std::integral_constant<int, 1>());
+  else if (vectors == 2) body(std::integral_constant<int, 2>());
+  else body(std::integral_constant<int, kVectors>());
 }
 
 }  // namespace elf
