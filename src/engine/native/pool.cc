@@ -10,8 +10,9 @@
 namespace elf {
 namespace {
 
-// Waiting threads look this often for work before they sleep: about as long as the gap between two kernels.
-constexpr int kSpins = 100;
+// Waiting threads look this often for work before they sleep: some 0.1 ms, longer than most gaps between two kernels. To wake one up
+// takes a good part of that, most of all on a virtual machine.
+constexpr int kSpins = 2000;
 // Looks until a thread that waits for the others makes room for them: they may not have a processor.
 constexpr int kPatience = 20000;
 // Pieces of a loop for each thread.
