@@ -38,7 +38,18 @@ describe("interpolate", () => {
     }))
   })
 
+  it("writes the same numbers into an array that it is given", () => {
+    fc.assert(fc.property(vectors, time, ([clean, noise], t) => {
+      const [z, velocity] = [new Float32Array(clean.length), new Float32Array(clean.length)]
+      assert.strictEqual(Path.interpolate(clean, noise, t, 2, z), z)
+      assert.deepStrictEqual(z, Path.interpolate(clean, noise, t, 2))
+      assert.strictEqual(Path.velocityFromPrediction(clean, z, t, 0.05, velocity), velocity)
+      assert.deepStrictEqual(velocity, Path.velocityFromPrediction(clean, z, t, 0.05))
+    }))
+  })
+
   it("refuses arrays that do not fit", () => {
+    assert.throws(() => Path.interpolate(new Float32Array(4), new Float32Array(4), 0.5, 1, new Float32Array(5)), /out must be of 4 elements, but it is 5/)
     assert.throws(() => Path.interpolate(new Float32Array(4), new Float32Array(3), 0.5), /noise must be of 4 elements, but it is 3/)
     assert.throws(() => Path.interpolate(new Float32Array(4), new Float32Array(4), [0.1, 0.2, 0.3]), /a divisor of 4/)
   })
