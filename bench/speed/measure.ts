@@ -171,17 +171,19 @@ export const sampleOnce = ({ sample_batch: count, sample_steps: steps }: SpeedCo
     Stream.runDrain
   )
 
-/** What training does; its state is gone before the next thing is measured. */
-const training = (configuration: SpeedConfiguration) => {
+/** Work on a training state of its own, which is gone before the next thing is measured. */
+export const withTraining = <A, E>(configuration: SpeedConfiguration, work: Effect.Effect<A, E, Backend | Encoder | Layer.Success<ReturnType<typeof TrainState.layer>>>) => {
   const config = modelOf(configuration)
   const state = TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialWeights(config) })
-  const measured = Effect.gen(function*() {
+  return Effect.scoped(Effect.provide(work, Layer.fresh(Layer.merge(state, encoderOf(configuration)))))
+}
+
+const training = (configuration: SpeedConfiguration) =>
+  withTraining(configuration, Effect.gen(function*() {
     const step = yield* trainStep(configuration)
     const peak = process.resourceUsage().maxRSS / 1024
     return { step, peak, optimizer: yield* optimizerOnly(configuration) }
-  })
-  return Effect.scoped(Effect.provide(measured, Layer.fresh(Layer.merge(state, encoderOf(configuration)))))
-}
+  }))
 
 /** What a network does whose weights stay as they are. */
 const withoutGradient = (configuration: SpeedConfiguration) => {
@@ -207,7 +209,7 @@ const matrixLimit = Effect.gen(function*() {
 export const measure = (configuration: SpeedConfiguration) => {
   const config = modelOf(configuration)
   const { batch: rows, sample_batch: samples, sample_steps: steps } = configuration
-  const measured = Effect.gen(function*() {
+  return Effect.scoped(Effect.gen(function*() {
     const { description } = yield* Backend
     const limit = yield* matrixLimit
     const { optimizer, peak, step } = yield* training(configuration)
@@ -233,6 +235,5 @@ export const measure = (configuration: SpeedConfiguration) => {
       train_max_rss_mb: Math.round(peak),
       max_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024)
     }
-  })
-  return Effect.scoped(measured)
+  }))
 }

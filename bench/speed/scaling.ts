@@ -2,20 +2,18 @@
  * How speed depends on sizes: `npm run bench:scaling -- [mid|elfb|tiny|JSON] [JSON]`. Prints Markdown tables: training against
  * batch, length, width and depth, what each stage of the training pipeline costs, and sampling against steps.
  */
-import { Effect, Layer, Stream } from "effect"
-import { keyed } from "../../src/flow/Random.ts"
+import { Effect, Stream } from "effect"
 import { Backend } from "../../src/model/Backend.ts"
 import type { Encoder } from "../../src/model/Encoder.ts"
-import { initialParameters } from "../../src/model/Initialization.ts"
-import { TrainState } from "../../src/model/TrainState.ts"
+import type { TrainState } from "../../src/model/TrainState.ts"
 import { batch } from "../../src/streams/batch.ts"
 import { corrupt } from "../../src/streams/corrupt.ts"
 import { embed } from "../../src/streams/embed.ts"
 import { selfCondition } from "../../src/streams/selfCondition.ts"
 import { train } from "../../src/streams/train.ts"
-import { configurationOf, modelOf, type SpeedConfiguration } from "./configuration.ts"
+import { configurationOf, type SpeedConfiguration } from "./configuration.ts"
 import { measuredEngine, runBenchmark } from "./engine.ts"
-import { corruption, encoderOf, fixedNetwork, optimizerOf, rowOf, sampleOnce, trainOptions, trainStep } from "./measure.ts"
+import { corruption, fixedNetwork, rowOf, sampleOnce, trainOptions, trainStep, withTraining } from "./measure.ts"
 import { timed } from "./timing.ts"
 
 const base = configurationOf(process.argv.slice(2))
@@ -28,18 +26,11 @@ const heading = (...cells: ReadonlyArray<string>): void => {
   row(...cells.map(() => "---"))
 }
 
-/** A network of its own for each size; it is gone before the next one comes. */
-const within = <A, E>(configuration: SpeedConfiguration, work: Effect.Effect<A, E, Backend | Encoder | Layer.Success<ReturnType<typeof TrainState.layer>>>) => {
-  const config = modelOf(configuration)
-  const state = TrainState.layer({ config, optimizer: optimizerOf(configuration), from: () => initialParameters(config, keyed(0)) })
-  return Effect.scoped(Effect.provide(work, Layer.fresh(Layer.merge(state, encoderOf(configuration)))))
-}
-
 const against = Effect.fnUntraced(function*(name: string, variants: ReadonlyArray<Partial<SpeedConfiguration>>) {
   heading(name, "milliseconds a step", "tokens/s")
   for (const variant of variants) {
     const configuration = { ...base, ...variant }
-    const { timing } = yield* within(configuration, trainStep(configuration))
+    const { timing } = yield* withTraining(configuration, trainStep(configuration))
     row(Object.values(variant).join(" / "), Math.round(1000 * timing.median_s), Math.round((configuration.batch * configuration.seq) / timing.median_s))
   }
 })
@@ -95,6 +86,6 @@ await runBenchmark(Effect.gen(function*() {
   yield* against("length", [32, 64, 128, 256, 512].map((seq) => ({ seq })))
   yield* against("width / heads", [64, 128, 256, 512].map((hidden) => ({ hidden, heads: hidden / 64 })))
   yield* against("depth", [2, 4, 6, 12].map((depth) => ({ depth })))
-  yield* within(base, stages)
+  yield* withTraining(base, stages)
   yield* Effect.provide(sampling, fixedNetwork(base))
 }).pipe(Effect.provide(measuredEngine(base.threads))))

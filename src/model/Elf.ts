@@ -9,7 +9,7 @@ import { maskBias } from "./Attention.ts"
 import { block } from "./Block.ts"
 import { controlTokens } from "./ControlTokens.ts"
 import { type FusedExit, fusedTrunk } from "./FusedTrunk.ts"
-import { linear } from "./Linear.ts"
+import { linear, tokenRows } from "./Linear.ts"
 import { headSize, type ModelConfig } from "./ModelConfig.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 import { rmsNorm } from "./RmsNorm.ts"
@@ -90,20 +90,18 @@ const fused = (elf: Elf, input: ElfInput, exit?: FusedExit): tf.Tensor3D | undef
  */
 export const trunk = (elf: Elf, input: ElfInput): tf.Tensor3D => fused(elf, input) ?? blocks(elf, input)
 
-const rows = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
-
 const finalNorm = "final_layer.norm_final.weight"
 const finalLayer = "final_layer.linear"
 
 /** x̂, the prediction of the clean latents, from the trunk. `[B, S, hidden]` → `[B, S, D]` @source `FinalLayer` */
 export const predictionHead = ({ config, parameters }: Elf, hidden: tf.Tensor3D): tf.Tensor3D => {
-  const normed = rmsNorm(rows(hidden), parameter(parameters, finalNorm))
+  const normed = rmsNorm(tokenRows(hidden), parameter(parameters, finalNorm))
   return tf.reshape(linear(parameters, finalLayer, normed), [hidden.shape[0], hidden.shape[1], config.textWidth])
 }
 
 /** What the unembedding multiplies, a row a token; the head has no norm of its own. `[B, S, hidden]` → `[B·S, D]` */
 export const decoderHead = ({ parameters }: Elf, hidden: tf.Tensor3D): tf.Tensor2D =>
-  gelu(tf.add(tf.matMul(rows(hidden), parameter<tf.Tensor2D>(parameters, "proj_kernel")), parameter(parameters, "proj_bias")))
+  gelu(tf.add(tf.matMul(tokenRows(hidden), parameter<tf.Tensor2D>(parameters, "proj_kernel")), parameter(parameters, "proj_bias")))
 
 /** Token logits of decoder-head rows. `[rows, D]` → `[rows, V]` */
 export const logits = ({ parameters }: Elf, head: tf.Tensor2D): tf.Tensor2D =>

@@ -4,6 +4,9 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { parameter, type Parameters } from "./Parameters.ts"
 
+/** A row a token: `[B, S, C]` → `[B·S, C]` */
+export const tokenRows = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
+
 /** x · weightᵀ for `x` `[rows, inputs]` and `weight` `[outputs, inputs]`; the transpose is a flag, not a copy. */
 export const project = (x: tf.Tensor2D, weight: tf.Tensor2D): tf.Tensor2D => tf.matMul(x, weight, false, true)
 

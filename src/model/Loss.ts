@@ -9,7 +9,7 @@ import { crossEntropy } from "./CrossEntropy.ts"
 import { decoderHead, type Elf, predictionHead, trunk } from "./Elf.ts"
 import { valueAndGradients } from "./Gradients.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
-import { velocityLoss } from "./Velocity.ts"
+import { velocityLoss, weightedSquares } from "./Velocity.ts"
 
 /** Host arrays that both kinds of training step read. B rows of S positions with D channels. */
 interface Rows {
@@ -105,8 +105,7 @@ const denoiserSum = (elf: Elf, hidden: tf.Tensor3D, batch: TrainingRows, rows: R
     const t = select(batch.t, rows, []) as tf.Tensor1D
     return velocityLoss(prediction, { z: latents(batch.z), t, target: latents(batch.velocityTarget), weights }, timeEpsilon)
   }
-  const squared = tf.mean(tf.squaredDifference(prediction, latents(batch.predictionTarget)), 2)
-  return tf.sum(tf.mul(squared, weights))
+  return weightedSquares(prediction, latents(batch.predictionTarget), weights)
 }
 
 /** Σ over tokens of the weighted cross-entropy. @source `train_step.py`, `ce_per_token` */

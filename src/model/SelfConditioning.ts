@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core"
 import { type Elf, predict } from "./Elf.ts"
 import { withHalves } from "./TextTokens.ts"
-import { remainingTime } from "./Velocity.ts"
+import { column, remainingTime } from "./Velocity.ts"
 
 /** Denoiser rows that use self-conditioning. */
 export interface SelfConditioningRows {
@@ -34,8 +34,6 @@ export interface SelfConditioned {
 /** `clean` at condition positions, `x` elsewhere. `[B, S, D]`, mask `[B, S]` @source `sampling_utils.py`, `restore_cond` */
 export const restoreCondition = (x: tf.Tensor3D, clean: tf.Tensor3D, conditionMask: tf.Tensor2D): tf.Tensor3D =>
   tf.where(tf.cast(tf.expandDims(conditionMask, 2), "bool"), clean, x)
-
-const column = (x: tf.Tensor1D): tf.Tensor3D => tf.reshape(x, [-1, 1, 1])
 
 /**
  * Runs the one or two passes. Synchronous; call it inside a kernel.

@@ -3,7 +3,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Elf, ElfInput } from "./Elf.ts"
-import { linear, project } from "./Linear.ts"
+import { linear, project, tokenRows } from "./Linear.ts"
 import { parameter, type Parameters } from "./Parameters.ts"
 
 /** `self_cond_proj` and `text_proj.proj1` as one map: `weight` `[bottleneck, 2·D]`, `bias` `[1, bottleneck]`. */
@@ -40,13 +40,11 @@ export const narrowing = ({ halves, parameters }: Elf, withHalf: boolean): Halve
   return halves === undefined || tf.engine().isTapeOn() ? halvesOf(parameters) : halves
 }
 
-const flat = (x: tf.Tensor3D): tf.Tensor2D => tf.reshape(x, [-1, x.shape[2]])
-
 /** Through the two projections; where somebody observes, each goes by itself. */
 const narrowed = (elf: Elf, { observe, selfCondition, z }: ElfInput): tf.Tensor2D => {
   const narrow = parameter<tf.Tensor2D>(elf.parameters, proj1)
-  if (selfCondition === undefined) return project(flat(z), narrow)
-  const halves = tf.concat([flat(z), flat(selfCondition)], 1)
+  if (selfCondition === undefined) return project(tokenRows(z), narrow)
+  const halves = tf.concat([tokenRows(z), tokenRows(selfCondition)], 1)
   if (observe === undefined) {
     const { bias, weight } = narrowing(elf, true)
     return tf.add(project(halves, weight), bias)

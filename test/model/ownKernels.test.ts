@@ -47,17 +47,18 @@ layer(testEngine)("the kernels of this library", (it) => {
       return tf.add(addToStream(x as tf.Tensor2D, product, bias!), squared)
     }, [normal("x", [5, 3]), normal("p", [5, 3]), normal("b", [3])], "a shared gradient"))
 
-  lawful("attend as the portable form does", () =>
-    fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 16, 66, 130), fc.constantFrom(4, 13, 48, 101), (batch, heads, size, positions) => {
+  lawful("attend as the portable form does, with and without a mask", () =>
+    fc.assert(fc.property(fc.integer({ min: 1, max: 3 }), fc.constantFrom(1, 3), fc.constantFrom(2, 6, 16, 66, 130), fc.constantFrom(4, 13, 48, 101), fc.boolean(), (batch, heads, size, positions, masked) => {
       const rope = ropeTable({ headSize: size, prefix: 3, length: positions - 3 })
+      const bias = masked ? tf.mul(tf.cast(tf.less(normal("mask", [batch, 1, 1, positions]), -0.5), "float32"), -1e30) : undefined
       const names = ["qkv.weight", "qkv.bias", "q_norm.weight", "k_norm.weight", "proj.weight"]
       const hidden = heads * size
       const attend = (x: tf.Tensor, ...weights: Array<tf.Tensor>) =>
-        selfAttention(Object.fromEntries(names.map((name, i) => [`a.${name}`, weights[i]!])), "a", x as tf.Tensor2D, { batch, heads, positions }, rope)
+        selfAttention(Object.fromEntries(names.map((name, i) => [`a.${name}`, weights[i]!])), "a", x as tf.Tensor2D, { batch, heads, positions }, rope, bias)
       const inputs = [normal("x", [batch * positions, hidden]), normal("qkv", [3 * hidden, hidden], hidden ** -0.5), normal("b", [3 * hidden]),
         normal("q", [size]), normal("k", [size]), normal("proj", [hidden, hidden], hidden ** -0.5)]
       sameBothWays(attend as (...inputs: Array<tf.Tensor>) => tf.Tensor, inputs, `attention ${batch} × ${heads} × ${positions} × ${size}`)
-    }), { numRuns: 15 }))
+    }), { numRuns: 25 }))
 
   it.effect("leave nothing on the device", () =>
     Effect.gen(function*() {

@@ -228,8 +228,7 @@ void Multiply(const Matrix &left, const RightColumns &right, int64_t terms, cons
 void MultiplyFew(const float *left, const float *right, int64_t terms, const Result &result) {
   const AlignedBuffer turned = Allocate(result.rows * result.columns);
   Multiply<false>({right, terms}, {{left, terms}, result.rows, true}, terms, {turned.get(), result.columns, result.rows});
-  for (int64_t row = 0; row < result.rows; row++)
-    for (int64_t column = 0; column < result.columns; column++) result.data[row * result.columns + column] = turned[column * result.rows + row];
+  TurnRound(turned.get(), result.columns, result.rows, result.rows, result.data, result.columns);
 }
 
 // a [..., rows, terms] and b [..., terms, columns], one of them turned round where it says so → a·b [..., rows, columns]

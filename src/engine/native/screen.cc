@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "pool.h"
+#include "turn.h"
 
 namespace elf {
 
@@ -94,8 +95,7 @@ std::vector<float> Logits(const Unembedding &u, const std::vector<Candidate> &ca
     row[i] = candidates[i].row;
   }
   Parallel(u.width, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t at = 0; at < u.rows; at++)
-      for (int64_t term = begin; term < end; term++) turned[term * u.rows + at] = u.head[at * u.width + term];
+    TurnRound(u.head + begin, u.rows, end - begin, u.width, turned.data() + begin * u.rows, u.rows);
   });
   Parallel(count, 256, [&](int64_t begin, int64_t end) {
     const int32_t *tokens = token.data(), *rows = row.data();
