@@ -22,16 +22,18 @@ class Head {
       : sizes_(sizes), rotation_(rotation), stride_(rotation.stride), query_(Rows(sizes.headSize)), key_(Rows(sizes.headSize)),
         value_(Rows(sizes.headSize)), scores_(Allocate((sizes.positions + kRows) * kColumns)) {}
 
-  // Takes a head of the product [panel, 3 · heads · headSize, lane] and adds what it attends to to `out` [panel, hidden, lane].
-  void Attend(const float *product, const float *queryNorm, const float *keyNorm, int64_t sequence, int64_t head, float *out) {
+  // Takes a head of the product [panel, 3 · heads · headSize, lane] and puts what the first `queries` positions attend to into
+  // `out` [panel, hidden, lane].
+  void Attend(const float *product, const float *queryNorm, const float *keyNorm, int64_t queries, int64_t sequence, int64_t head, float *out) {
     const int64_t at = head * sizes_.headSize;
     Take(product, sequence, at, query_.get());
     Take(product, sequence, sizes_.hidden + at, key_.get());
     Take(product, sequence, 2 * sizes_.hidden + at, value_.get());
     Turn(query_.get(), queryNorm, 1.0f / std::sqrt(static_cast<float>(sizes_.headSize)));
     Turn(key_.get(), keyNorm, 1);
-    for (int64_t first = 0; first < sizes_.positions; first += kColumns) {
-      WithVectors(Ceiling(sizes_.positions - first, kLanes), [&](auto vectors) { AttendFrom<vectors>(first, sequence, at, out); });
+    for (int64_t first = 0; first < queries; first += kColumns) {
+      const int64_t end = std::min(first + kColumns, queries);
+      WithVectors(Ceiling(end - first, kLanes), [&](auto vectors) { AttendFrom<vectors>(first, end, sequence, at, out); });
     }
   }
 
@@ -40,7 +42,7 @@ class Head {
   Buffer Rows(int64_t channels) const { return Zeros((Ceiling(channels, kRows) * kRows + 1) * stride_); }
 
   void Take(const float *product, int64_t sequence, int64_t from, float *to) const {
-    EachRun(sizes_, sequence, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
+    EachRun(sizes_, sequence, 0, sizes_.positions, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
       const float *source = product + (panel * 3 * sizes_.hidden + from) * kColumns + lane;
       for (int64_t channel = 0; channel < sizes_.headSize; channel++) std::copy_n(source + channel * kColumns, count, to + channel * stride_ + position);
     });
@@ -68,30 +70,27 @@ class Head {
     }
   }
 
-  // What the queries of `vectors` vectors from `first` on attend to.
+  // What the queries [first, end) of `vectors` vectors attend to.
   template <int vectors>
-  void AttendFrom(int64_t first, int64_t sequence, int64_t at, float *out) {
+  void AttendFrom(int64_t first, int64_t end, int64_t sequence, int64_t at, float *out) {
     float greatest[vectors * kLanes], share[vectors * kLanes];
     Weigh<vectors>({key_.get(), 1, stride_, sizes_.positions, sizes_.headSize}, query_.get() + first, stride_, scores_.get(), greatest, share);
-    Collect<vectors>(first, share, sequence, at, out);
+    Collect<vectors>(first, end, share, sequence, at, out);
   }
 
   // The values under those weights go to the queries' places.
   template <int vectors>
-  void Collect(int64_t first, const float *share, int64_t sequence, int64_t at, float *out) const {
+  void Collect(int64_t first, int64_t end, const float *share, int64_t sequence, int64_t at, float *out) const {
     Tile tile;
-    const int64_t end = std::min(first + vectors * kLanes, sizes_.positions);
     for (int64_t channel = 0; channel < sizes_.headSize; channel += kRows) {
       Multiply<vectors>(value_.get() + channel * stride_, stride_, 1, scores_.get(), kColumns, sizes_.positions, tile);
       const int64_t rows = std::min<int64_t>(kRows, sizes_.headSize - channel);
       for (int64_t row = 0; row < rows; row++) {
         float *sums = tile.value[row];
         for (int lane = 0; lane < vectors * kLanes; lane++) sums[lane] *= share[lane];
-        for (int64_t position = first; position < end;) {
-          const int64_t token = sequence * sizes_.positions + position, lane = token % kColumns, count = std::min(kColumns - lane, end - position);
-          std::copy_n(sums + position - first, count, out + ((token / kColumns) * sizes_.hidden + at + channel + row) * kColumns + lane);
-          position += count;
-        }
+        EachRun(sizes_, sequence, first, end, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
+          std::copy_n(sums + position - first, count, out + (panel * sizes_.hidden + at + channel + row) * kColumns + lane);
+        });
       }
     }
   }

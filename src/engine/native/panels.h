@@ -12,22 +12,34 @@ namespace elf {
 constexpr float kEpsilon = 1e-6f;
 typedef AlignedBuffer Buffer;
 
+// Sequences of control tokens and text. Tokens of text come first, sequence by sequence, then control tokens, which the last block
+// need not compute.
 struct Sizes {
-  int64_t batch, positions, hidden, heads, headSize, inner;
+  int64_t batch, positions, prefix, hidden, heads, headSize, inner;
 
+  int64_t length() const { return positions - prefix; }
   int64_t tokens() const { return batch * positions; }
   int64_t panels() const { return Ceiling(tokens(), kColumns); }
   // Vectors of a panel that hold tokens: all but in the last one.
   int vectors(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kVectors, Ceiling(tokens() - panel * kColumns, kLanes))); }
   Buffer Panels(int64_t channels) const { return Allocate(panels() * channels * kColumns); }
+
+  // Those of text alone.
+  Sizes Text() const {
+    Sizes text = *this;
+    text.positions = length();
+    text.prefix = 0;
+    return text;
+  }
 };
 
-// Calls body(panel, lane, position, count) for the runs of tokens of one sequence that lie in one panel.
+// Calls body(panel, lane, position, count) for the runs of tokens of one sequence that lie in one panel, of positions [begin, end).
 template <typename Body>
-void EachRun(const Sizes &sizes, int64_t sequence, const Body &body) {
-  for (int64_t position = 0; position < sizes.positions;) {
-    const int64_t token = sequence * sizes.positions + position, lane = token % kColumns;
-    const int64_t count = std::min(kColumns - lane, sizes.positions - position);
+void EachRun(const Sizes &sizes, int64_t sequence, int64_t begin, int64_t end, const Body &body) {
+  for (int64_t position = begin; position < end;) {
+    const bool text = position < sizes.length();
+    const int64_t token = position + (text ? sequence * sizes.length() : (sizes.batch - 1) * sizes.length() + sequence * sizes.prefix);
+    const int64_t lane = token % kColumns, count = std::min(kColumns - lane, (text ? std::min(end, sizes.length()) : end) - position);
     body(token / kColumns, lane, position, count);
     position += count;
   }

@@ -1,6 +1,8 @@
 // Products of matrices, a tile that fills the vector registers at a time.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <type_traits>
 
@@ -31,8 +33,14 @@ constexpr int64_t kAhead = 16;
 // Numbers in a cache line.
 constexpr int64_t kLine = 16;
 
-// Whether rows so far apart would displace each other from the first-level cache: by a multiple of a page.
-inline bool Collide(int64_t apart) { return apart * sizeof(float) % 4096 == 0; }
+// Lines that the first-level cache can hold of those that are a multiple of a page apart.
+inline int64_t Ways() {
+  static const long ways = sysconf(_SC_LEVEL1_DCACHE_ASSOC);
+  return ways > 0 ? ways : 8;
+}
+
+// Whether a tile's rows, so far apart, would displace each other and the columns that pass by from the first-level cache.
+inline bool Collide(int64_t apart) { return apart * sizeof(float) % 4096 == 0 && kRows + kVectors > Ways(); }
 
 // Cache lines that will be read soon, `apart` numbers from one to the next: they come from memory while a product is computed, spread
 // over its terms, since all at once would wait for each other.
@@ -41,6 +49,16 @@ struct Ahead {
   int64_t apart, lines;
 };
 constexpr Ahead kNothing = {nullptr, 0, 0};
+
+// Asks for the cache lines of a tile's numbers, `vectors` vectors in each row: they come while its sums are made, which are then
+// written without waiting.
+template <int vectors>
+inline void AskToWrite(const float *to, int64_t apart) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows; row++)
+#pragma GCC unroll 3
+    for (int i = 0; i < vectors; i++) __builtin_prefetch(to + row * apart + i * kLanes, 1);
+}
 
 // The sums of a tile in registers, the first `vectors` · kLanes columns. Always inlined, so that distances known to the caller are
 // constants.

@@ -88,19 +88,21 @@ inline void ApplyGate(const Layer &gate, const float *input, const Sizes &sizes,
   });
 }
 
-inline void RunBlock(const TransformerBlock &block, const Sizes &sizes, const Rotation &rotation, float *stream, Workspace &work) {
-  const int64_t hidden = sizes.hidden, panels = sizes.panels();
+// The stream ← what the block makes of it, at the tokens of `wanted`: all, or those of text where nothing else is read afterwards.
+inline void RunBlock(const TransformerBlock &block, const Sizes &sizes, const Sizes &wanted, const Rotation &rotation, float *stream, Workspace &work) {
+  const int64_t hidden = sizes.hidden;
   float *narrow = work.narrow.get(), *wide = work.wide.get();
-  Normalise(stream, hidden, block.norm1, panels, narrow);
+  Normalise(stream, hidden, block.norm1, sizes.panels(), narrow);
   Apply(block.product, narrow, sizes, wide);
   Parallel(sizes.batch * sizes.heads, 1, [&](int64_t begin, int64_t end) {
     Head head(sizes, rotation);
-    for (int64_t index = begin; index < end; index++) head.Attend(wide, block.queryNorm, block.keyNorm, index / sizes.heads, index % sizes.heads, narrow);
+    for (int64_t index = begin; index < end; index++)
+      head.Attend(wide, block.queryNorm, block.keyNorm, wanted.positions, index / sizes.heads, index % sizes.heads, narrow);
   });
-  AddTo(block.projection, narrow, sizes, stream);
-  Normalise(stream, hidden, block.norm2, panels, narrow);
-  ApplyGate(block.gate, narrow, sizes, wide);
-  AddTo(block.last, wide, sizes, stream);
+  AddTo(block.projection, narrow, wanted, stream);
+  Normalise(stream, hidden, block.norm2, wanted.panels(), narrow);
+  ApplyGate(block.gate, narrow, wanted, wide);
+  AddTo(block.last, wide, wanted, stream);
 }
 
 }  // namespace elf

@@ -26,7 +26,6 @@ struct Entrance {
   Layer narrow, wide;
   // [batch, prefix, hidden]
   const float *control;
-  int64_t prefix;
 };
 
 // How the stream leaves: as it is, or through a norm and a layer.
@@ -52,61 +51,62 @@ struct Share {
   Sizes sizes;
 };
 
-// The rows of text [batch, positions − prefix, width] that a panel's lanes stand for; `other` for control tokens and behind the end.
+// The rows of a share's text [batch, length, width] that a panel's lanes stand for; `other` behind the end.
 template <typename Number>
-std::array<Number *, kColumns> TextRows(const Share &share, int64_t prefix, int64_t panel, Number *text, int64_t width, Number *other) {
-  const Sizes &sizes = share.sizes;
+std::array<Number *, kColumns> TextRows(const Share &share, int64_t panel, Number *text, int64_t width, Number *other) {
+  const int64_t before = share.first * share.sizes.length(), tokens = share.sizes.Text().tokens();
   std::array<Number *, kColumns> rows;
   for (int64_t lane = 0; lane < kColumns; lane++) {
-    const int64_t token = panel * kColumns + lane, sequence = token / sizes.positions, position = token % sizes.positions - prefix;
-    rows[lane] = token < sizes.tokens() && position >= 0 ? text + ((share.first + sequence) * (sizes.positions - prefix) + position) * width : other;
+    const int64_t token = panel * kColumns + lane;
+    rows[lane] = token < tokens ? text + (before + token) * width : other;
   }
   return rows;
 }
 
-// Calls body(first panel, sizes of some panels from it on), a few panels of `channels` channels at a time.
+// Calls body(first panel, sizes of some panels of text from it on), a few panels of `channels` channels at a time.
 template <typename Body>
 void EachPassing(const Sizes &sizes, int64_t channels, const Body &body) {
   const int64_t together = std::max<int64_t>(1, kPassing / (channels * kColumns));
-  for (int64_t first = 0; first < sizes.panels(); first += together) {
-    Sizes part = sizes;
+  const Sizes text = sizes.Text();
+  for (int64_t first = 0; first < text.panels(); first += together) {
+    Sizes part = text;
     part.batch = 1;
-    part.positions = std::min(together * kColumns, sizes.tokens() - first * kColumns);
+    part.positions = std::min(together * kColumns, text.tokens() - first * kColumns);
     body(first, part);
   }
 }
 
 // stream ← latents and control tokens
 void Enter(const Entrance &entrance, const Share &share, float *stream) {
-  const int64_t width = entrance.width, hidden = share.sizes.hidden;
+  const Sizes &sizes = share.sizes;
+  const int64_t width = entrance.width, hidden = sizes.hidden;
   const Buffer none = Zeros(width);
-  EachPassing(share.sizes, entrance.narrow.inputs, [&](int64_t first, const Sizes &part) {
+  EachPassing(sizes, entrance.narrow.inputs, [&](int64_t first, const Sizes &part) {
     const Buffer latents = part.Panels(entrance.narrow.inputs), narrow = part.Panels(entrance.narrow.outputs);
     Parallel(part.panels(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t panel = begin; panel < end; panel++)
         for (size_t half = 0; half < entrance.halves.size(); half++)
-          RowsToPanel(TextRows<const float>(share, entrance.prefix, first + panel, entrance.halves[half], width, none.get()), width,
+          RowsToPanel(TextRows<const float>(share, first + panel, entrance.halves[half], width, none.get()), width,
                       latents.get() + (panel * entrance.narrow.inputs + half * width) * kColumns);
     });
     Apply(entrance.narrow, latents.get(), part, narrow.get());
     Apply(entrance.wide, narrow.get(), part, stream + first * hidden * kColumns);
   });
-  for (int64_t sequence = 0; sequence < share.sizes.batch; sequence++)
-    for (int64_t position = 0; position < entrance.prefix; position++) {
-      const float *from = entrance.control + ((share.first + sequence) * entrance.prefix + position) * hidden;
-      const int64_t token = sequence * share.sizes.positions + position;
-      float *to = stream + token / kColumns * hidden * kColumns + token % kColumns;
-      for (int64_t channel = 0; channel < hidden; channel++) to[channel * kColumns] = from[channel];
-    }
+  for (int64_t i = 0; i < sizes.batch * sizes.prefix; i++) {
+    const float *from = entrance.control + (share.first * sizes.prefix + i) * hidden;
+    const int64_t token = sizes.Text().tokens() + i;
+    float *to = stream + token / kColumns * hidden * kColumns + token % kColumns;
+    for (int64_t channel = 0; channel < hidden; channel++) to[channel * kColumns] = from[channel];
+  }
 }
 
 // Text positions of the stream → where they leave to
-void Leave(const Exit &exit, int64_t prefix, const Share &share, const float *stream) {
+void Leave(const Exit &exit, const Share &share, const float *stream) {
   const int64_t hidden = share.sizes.hidden;
   const Buffer other = Allocate(exit.width);
-  const auto put = [&](const float *panel, int64_t index) { PanelToRows(panel, exit.width, TextRows(share, prefix, index, exit.to, exit.width, other.get())); };
+  const auto put = [&](const float *panel, int64_t index) { PanelToRows(panel, exit.width, TextRows(share, index, exit.to, exit.width, other.get())); };
   if (exit.norm == nullptr) {
-    for (int64_t panel = 0; panel < share.sizes.panels(); panel++) put(stream + panel * hidden * kColumns, panel);
+    for (int64_t panel = 0; panel < share.sizes.Text().panels(); panel++) put(stream + panel * hidden * kColumns, panel);
     return;
   }
   EachPassing(share.sizes, exit.width + hidden, [&](int64_t first, const Sizes &part) {
@@ -122,8 +122,10 @@ void RunShare(const Network &network, const Share &share) {
   const Buffer stream = sizes.Panels(sizes.hidden);
   Enter(network.entrance, share, stream.get());
   Workspace work(sizes);
-  for (const TransformerBlock &block : network.blocks) RunBlock(block, sizes, network.rotation, stream.get(), work);
-  Leave(network.exit, network.entrance.prefix, share, stream.get());
+  const Sizes text = sizes.Text();
+  for (const TransformerBlock &block : network.blocks)
+    RunBlock(block, sizes, &block == &network.blocks.back() ? text : sizes, network.rotation, stream.get(), work);
+  Leave(network.exit, share, stream.get());
 }
 
 // Each thread takes sequences of its own through the network and waits for nobody; those left over are taken by all together.
@@ -177,9 +179,11 @@ TransformerBlock TakeBlock(Inputs &inputs, const Sizes &sizes) {
   return block;
 }
 
+// to [headSize, stride] ← table [positions, headSize] turned round, the positions of text first
 Buffer TurnedRound(const float *table, const Sizes &sizes, int64_t stride) {
   Buffer turned = Zeros(sizes.headSize * stride);
-  TurnRound(table, sizes.positions, sizes.headSize, sizes.headSize, turned.get(), stride);
+  TurnRound(table + sizes.prefix * sizes.headSize, sizes.length(), sizes.headSize, sizes.headSize, turned.get(), stride);
+  TurnRound(table, sizes.prefix, sizes.headSize, sizes.headSize, turned.get() + sizes.length(), stride);
   return turned;
 }
 
@@ -191,7 +195,8 @@ Sizes SizesOf(Run &run) {
   sizes.positions = run.Axis(1, 0);
   sizes.headSize = run.Axis(1, -1);
   Run::Require(sizes.headSize > 0 && sizes.headSize % 2 == 0 && sizes.hidden > 0 && sizes.hidden % sizes.headSize == 0, "the width does not split into heads");
-  Run::Require(sizes.batch > 0 && run.Axis(0, 1) <= sizes.positions, "there are more control tokens than positions");
+  sizes.prefix = run.Axis(0, 1);
+  Run::Require(sizes.batch > 0 && sizes.prefix < sizes.positions, "there are no fewer control tokens than positions");
   sizes.heads = sizes.hidden / sizes.headSize;
   return sizes;
 }
@@ -202,7 +207,7 @@ constexpr int kNarrow = 3, kLatents = 7;
 // → the stream [B, N − P, hidden], or, with a norm and a layer at the end, what they make of it [B, N − P, outputs]
 void Trunk(Run &run) {
   Sizes sizes = SizesOf(run);
-  const int64_t prefix = run.Axis(0, 1), length = sizes.positions - prefix, width = run.Axis(kLatents, -1), inputs = run.Axis(kNarrow, -1), halves = inputs / width;
+  const int64_t length = sizes.length(), width = run.Axis(kLatents, -1), inputs = run.Axis(kNarrow, -1), halves = inputs / width;
   Run::Require(halves > 0 && inputs % width == 0, "the latents do not fit the first layer");
   const int weights = run.Inputs() - kLatents - static_cast<int>(halves), blocks = weights / kBlockWeights, exits = weights % kBlockWeights;
   Run::Require(blocks > 0 && (exits == 0 || exits == kExitWeights), "a block takes twelve weights, the end none or three");
@@ -210,7 +215,7 @@ void Trunk(Run &run) {
 
   Inputs next(run);
   Network network;
-  network.entrance.control = next.Take(sizes.batch * prefix * sizes.hidden, "the control tokens have another size");
+  network.entrance.control = next.Take(sizes.batch * sizes.prefix * sizes.hidden, "the control tokens have another size");
   const int64_t stride = Ceiling(sizes.positions, kColumns) * kColumns, table = sizes.positions * sizes.headSize;
   const char *rotation = "the tables of rotations differ in size", *layer = "a layer of latents has another size";
   network.rotation.stride = stride;
@@ -219,7 +224,6 @@ void Trunk(Run &run) {
   const int64_t bottleneck = next.Axis(0);
   network.entrance.narrow = next.TakeLayer(inputs, bottleneck, layer);
   network.entrance.wide = next.TakeLayer(bottleneck, sizes.hidden, layer);
-  network.entrance.prefix = prefix;
   network.entrance.width = width;
   for (int64_t half = 0; half < halves; half++) network.entrance.halves.push_back(next.Take(sizes.batch * length * width, "the halves of the latents differ in size"));
   for (int block = 0; block < blocks; block++) network.blocks.push_back(TakeBlock(next, sizes));
