@@ -85,13 +85,12 @@ class Head {
     for (int64_t channel = 0; channel < sizes_.headSize; channel += kRows) {
       Multiply<vectors>(value_.get() + channel * stride_, stride_, 1, scores_.get(), kColumns, sizes_.positions, tile);
       const int64_t rows = std::min<int64_t>(kRows, sizes_.headSize - channel);
-      for (int64_t row = 0; row < rows; row++) {
-        float *sums = tile.value[row];
-        for (int lane = 0; lane < vectors * kLanes; lane++) sums[lane] *= share[lane];
-        EachRun(sizes_, sequence, first, end, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
-          std::copy_n(sums + position - first, count, out + (panel * sizes_.hidden + at + channel + row) * kColumns + lane);
-        });
-      }
+      for (int64_t row = 0; row < rows; row++)
+        for (int lane = 0; lane < vectors * kLanes; lane++) tile.value[row][lane] *= share[lane];
+      EachRun(sizes_, sequence, first, end, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
+        float *to = out + (panel * sizes_.hidden + at + channel) * kColumns + lane;
+        for (int64_t row = 0; row < rows; row++) std::copy_n(tile.value[row] + position - first, count, to + row * kColumns);
+      });
     }
   }
 

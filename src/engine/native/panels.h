@@ -24,6 +24,11 @@ struct Sizes {
   int vectors(int64_t panel) const { return static_cast<int>(std::min<int64_t>(kVectors, Ceiling(tokens() - panel * kColumns, kLanes))); }
   Buffer Panels(int64_t channels) const { return Allocate(panels() * channels * kColumns); }
 
+  // Which token a position of a sequence is.
+  int64_t Token(int64_t sequence, int64_t position) const {
+    return position < length() ? sequence * length() + position : batch * length() + sequence * prefix + position - length();
+  }
+
   // Those of text alone.
   Sizes Text() const {
     Sizes text = *this;
@@ -37,9 +42,8 @@ struct Sizes {
 template <typename Body>
 void EachRun(const Sizes &sizes, int64_t sequence, int64_t begin, int64_t end, const Body &body) {
   for (int64_t position = begin; position < end;) {
-    const bool text = position < sizes.length();
-    const int64_t token = position + (text ? sequence * sizes.length() : (sizes.batch - 1) * sizes.length() + sequence * sizes.prefix);
-    const int64_t lane = token % kColumns, count = std::min(kColumns - lane, (text ? std::min(end, sizes.length()) : end) - position);
+    const int64_t stop = position < sizes.length() ? std::min(end, sizes.length()) : end;
+    const int64_t token = sizes.Token(sequence, position), lane = token % kColumns, count = std::min(kColumns - lane, stop - position);
     body(token / kColumns, lane, position, count);
     position += count;
   }

@@ -75,16 +75,8 @@ class Pool {
 Pool *pool = nullptr;
 std::mutex busy;
 
-}  // namespace
-
-void SetThreads(int count) {
-  if (pool == nullptr && count > 1) pool = new Pool(count);
-}
-
-int Threads() { return pool == nullptr ? 1 : pool->size(); }
-
 // body(begin, end) on `pieces` parts of [0, count), taken as threads become free; all at once where another caller has the pool.
-static void Divide(int64_t count, int64_t pieces, const std::function<void(int64_t, int64_t)> &body) {
+void Divide(int64_t count, int64_t pieces, const std::function<void(int64_t, int64_t)> &body) {
   // Two callers at once, as from two Node threads: the second one goes alone.
   std::unique_lock<std::mutex> lock(busy, std::try_to_lock);
   if (pool == nullptr || pieces < 2 || !lock.owns_lock()) {
@@ -106,6 +98,14 @@ static void Divide(int64_t count, int64_t pieces, const std::function<void(int64
   });
   if (failure) std::rethrow_exception(failure);
 }
+
+}  // namespace
+
+void SetThreads(int count) {
+  if (pool == nullptr && count > 1) pool = new Pool(count);
+}
+
+int Threads() { return pool == nullptr ? 1 : pool->size(); }
 
 void Parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &body) {
   // More pieces than threads: a thread may lose its processor to another program for a while.

@@ -168,7 +168,7 @@ struct Result {
   bool Adds(Terms terms) const { return adds || terms.first > 0; }
 
   void AddWhole(const TileRows &left, const float *panel, Terms terms, const Ahead &ahead, float *to) const {
-    AskToWrite<kVectors>(to, columns);
+    AskToWrite(to, columns);
     Sums<kVectors> sums;
     sums.Add(left.data, left.row, left.term, panel, kColumns, terms.count, ahead);
     if (Adds(terms)) sums.AddTo(to, columns);

@@ -50,14 +50,12 @@ struct Ahead {
 };
 constexpr Ahead kNothing = {nullptr, 0, 0};
 
-// Asks for the cache lines of a tile's numbers, `vectors` vectors in each row: they come while its sums are made, which are then
-// written without waiting.
-template <int vectors>
+// Asks for the cache lines of a tile's numbers: they come while its sums are made, which are then written without waiting.
 inline void AskToWrite(const float *to, int64_t apart) {
 #pragma GCC unroll 16
   for (int row = 0; row < kRows; row++)
 #pragma GCC unroll 3
-    for (int i = 0; i < vectors; i++) __builtin_prefetch(to + row * apart + i * kLanes, 1);
+    for (int i = 0; i < kVectors; i++) __builtin_prefetch(to + row * apart + i * kLanes, 1);
 }
 
 // The sums of a tile in registers, the first `vectors` · kLanes columns. Always inlined, so that distances known to the caller are

@@ -92,11 +92,11 @@ void Enter(const Entrance &entrance, const Share &share, float *stream) {
     Apply(entrance.narrow, latents.get(), part, narrow.get());
     Apply(entrance.wide, narrow.get(), part, stream + first * hidden * kColumns);
   });
-  for (int64_t i = 0; i < sizes.batch * sizes.prefix; i++) {
-    const float *from = entrance.control + (share.first * sizes.prefix + i) * hidden;
-    const int64_t token = sizes.Text().tokens() + i;
-    float *to = stream + token / kColumns * hidden * kColumns + token % kColumns;
-    for (int64_t channel = 0; channel < hidden; channel++) to[channel * kColumns] = from[channel];
+  for (int64_t sequence = 0; sequence < sizes.batch; sequence++) {
+    const float *control = entrance.control + (share.first + sequence) * sizes.prefix * hidden;
+    EachRun(sizes, sequence, sizes.length(), sizes.positions, [&](int64_t panel, int64_t lane, int64_t position, int64_t count) {
+      TurnRound(control + (position - sizes.length()) * hidden, count, hidden, hidden, stream + panel * hidden * kColumns + lane, kColumns);
+    });
   }
 }
 
