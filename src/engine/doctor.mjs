@@ -77,8 +77,8 @@ const nativeEngine = async () => {
   if (installed === undefined) return { missing: await notInstalled() }
   try {
     const found = await tryBinding(installed.binding)
-    const kernels = found.gpu ? undefined : kernelsOf(installed)
-    return { works: { ...found, folder: installed.folder, kernels: kernels && labelOf(kernels.variant) }, missing: [] }
+    const [best] = found.gpu ? [] : kernelsOf(installed)
+    return { works: { ...found, folder: installed.folder, kernels: best && labelOf(best.variant) }, missing: [] }
   } catch (error) {
     return { missing: [toMissing("tensor engine")(error)] }
   }

@@ -38,7 +38,8 @@ let loaded
  *
  * The number of threads is `ELF_STREAMS_THREADS`, else `TF_NUM_INTRAOP_THREADS`, else the number of processors; libtensorflow
  * reads it once, when it is loaded. `ELF_STREAMS_TF32=1` allows TF32 on a GPU, and `CUDA_VISIBLE_DEVICES` chooses which one
- * is used. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out.
+ * is used. `ELF_STREAMS_KERNELS=0` leaves this package's own kernels out,
+ * `v3` or `v4` takes none better than those for AVX2 or AVX-512.
  *
  * @param {TensorFlowJs} [tf] the caller's TensorFlow.js; by default the one that this package resolves
  * @param {import("./locate.mjs").Installed} [installed] by default the newest one in the cache

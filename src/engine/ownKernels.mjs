@@ -19,7 +19,11 @@ import { nativeFolder } from "./revision.mjs"
 /** Normally distributed numbers for a key's words, see `flow/Normals.ts`. @typedef {(out: Float32Array, key: Readonly<Record<"key0" | "key1" | "indexLow" | "indexHigh" | "step", number>>) => void} FillNormals */
 
 /** @type {Readonly<Record<Variant, ReadonlyArray<string>>>} */
-const machineFlags = { v4: ["-march=x86-64-v4", "-mprefer-vector-width=512"], v3: ["-march=x86-64-v3"] }
+const machineFlags = {
+  "v4-amx": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mamx-tile", "-mamx-bf16"],
+  v4: ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+  v3: ["-march=x86-64-v3"]
+}
 
 /** Nothing looks at traps or `errno`; sums are still added up in the order that the source states. */
 const speedFlags = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"]
@@ -57,38 +61,42 @@ export const compileKernels = async ({ log, work, libtensorflow, ...tools }) => 
 }
 
 /**
- * The variant that runs with an engine: the best of this processor's. `ELF_STREAMS_KERNELS` takes none with 0, and with v3
- * none better than that.
+ * The variants that run with an engine, the best of this processor's first. `ELF_STREAMS_KERNELS` takes none with 0, and none
+ * better than the one it names.
  *
  * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
- * @returns {{ readonly variant: Variant, readonly path: string } | undefined}
+ * @returns {ReadonlyArray<{ readonly variant: Variant, readonly path: string }>}
  */
 export const kernelsOf = ({ binding }) => {
   const named = process.env["ELF_STREAMS_KERNELS"]
   const best = processorVariant()
-  if (named === "0" || best === undefined) return undefined
-  return variants.slice(variants.indexOf(best))
-    .filter((variant) => named !== "v3" || variant === named)
+  if (named === "0" || best === undefined) return []
+  const first = Math.max(variants.indexOf(best), variants.findIndex((variant) => variant === named))
+  return variants.slice(first)
     .map((variant) => ({ variant, path: join(dirname(binding), fileName(variant)) }))
-    .find(({ path }) => existsSync(path))
+    .filter(({ path }) => existsSync(path))
 }
 
 /**
- * Registers the kernels with the libtensorflow of this process; where that fails, a warning is all that comes of it.
+ * Registers the kernels with the libtensorflow of this process: the best variant that the system lets run. Where all fail, a
+ * warning is all that comes of it.
  *
  * @param {Pick<import("./locate.mjs").Installed, "binding">} installed
  * @param {number} threads that one kernel may use
+ * @param {(path: string) => any} [open] opens an addon
  * @returns {{ readonly variant: Variant, readonly normals: FillNormals } | undefined} the variant that runs, and what it has beside kernels
  */
-export const registerKernels = (installed, threads) => {
-  const found = kernelsOf(installed)
-  if (found === undefined) return undefined
-  try {
-    const { normals, register } = createRequire(import.meta.url)(found.path)
-    register(threads)
-    return { variant: found.variant, normals }
-  } catch (error) {
-    process.emitWarning(`the kernels of elf-streams could not be loaded, TensorFlow's run instead: ${reasonOf(error)}; install them again with \`elf engine install --force\``)
-    return undefined
+export const registerKernels = (installed, threads, open = createRequire(import.meta.url)) => {
+  const reasons = []
+  for (const { path, variant } of kernelsOf(installed)) {
+    try {
+      const { normals, register } = open(path)
+      register(threads)
+      return { variant, normals }
+    } catch (error) {
+      reasons.push(reasonOf(error))
+    }
   }
+  if (reasons.length > 0) process.emitWarning(`the kernels of elf-streams could not be loaded, TensorFlow's run instead: ${reasons[0]}; install them again with \`elf engine install --force\``)
+  return undefined
 }

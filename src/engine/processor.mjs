@@ -6,9 +6,9 @@
 import { readFileSync } from "node:fs"
 
 /**
- * Named after the micro-architecture levels of x86-64.
+ * Named after the micro-architecture levels of x86-64, and what is added to them.
  *
- * @typedef {"v4" | "v3"} Variant
+ * @typedef {"v4-amx" | "v4" | "v3"} Variant
  */
 
 /**
@@ -17,6 +17,7 @@ import { readFileSync } from "node:fs"
  * @type {ReadonlyArray<{ readonly variant: Variant, readonly label: string, readonly flags: ReadonlyArray<string> }>}
  */
 const levels = [
+  { variant: "v4-amx", label: "AMX", flags: ["amx_tile", "amx_bf16"] },
   { variant: "v4", label: "AVX-512", flags: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"] },
   { variant: "v3", label: "AVX2", flags: ["avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"] }
 ]

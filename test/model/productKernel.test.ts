@@ -37,6 +37,33 @@ layer(testEngine)("products of matrices", (it) => {
     ] as const) assert.throws(() => kernels()(name, [left, right], 1), /factors/)
   })
 
+  lawful("are as exact as single precision, whatever the size of the numbers", () => {
+    for (const [size, factor] of [[40, 1], [300, 1e-18], [1030, 1e15]] as const) {
+      const a = tf.mul(normal("a", [33, size]), factor) as tf.Tensor2D
+      const b = normal("b", [size, 35]) as tf.Tensor2D
+      const [left, right, product] = [a, b, tf.matMul(a, b)].map((x) => x.arraySync() as Array<Array<number>>)
+      let squares = 0
+      let errors = 0
+      product!.forEach((row, i) => row.forEach((value, j) => {
+        const exact = left![i]!.reduce((sum, x, k) => sum + x * right![k]![j]!, 0)
+        squares += exact ** 2
+        errors += (value - exact) ** 2
+      }))
+      assert.isBelow(Math.sqrt(errors / squares), 6e-7, `${size} terms, times ${factor}`)
+    }
+  })
+
+  lawful("spoil no row but that of a number that is none or infinite", () => {
+    const right = tf.add(tf.abs(normal("b", [70, 40])), 0.1) as tf.Tensor2D
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      const rows = normal("a", [40, 70]).arraySync() as Array<Array<number>>
+      const clean = tf.matMul(tf.tensor2d(rows), right).arraySync() as Array<Array<number>>
+      rows[17]![33] = bad
+      const product = tf.matMul(tf.tensor2d(rows), right).arraySync() as Array<Array<number>>
+      product.forEach((row, i) => i === 17 ? assert.isFalse(row.some(Number.isFinite), `${bad}`) : assert.deepStrictEqual(row, clean[i]))
+    }
+  })
+
   lawful("give a row the same numbers however many rows there are", () => {
     for (const width of [6, 80, 257, 1030]) {
       const rows = tf.mul(normal("rows", [65, width]), 1) as tf.Tensor2D

@@ -9,7 +9,7 @@
 namespace elf {
 
 struct Aligned {
-  void operator()(float *data) const { ::operator delete[](data, std::align_val_t(64)); }
+  void operator()(void *data) const { ::operator delete[](data, std::align_val_t(64)); }
 };
 typedef std::unique_ptr<float[], Aligned> AlignedBuffer;
 

@@ -2,12 +2,24 @@
 #include "kernels.h"
 
 #include <node_api.h>
+#ifdef __AMX_BF16__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "normals.h"
 #include "pool.h"
 
 namespace elf {
 namespace {
+
+// Tile registers are the system's to give: a process asks for them once, for all of its threads.
+void AskForTiles() {
+#ifdef __AMX_BF16__
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) throw std::runtime_error("the system gives no tile registers");
+#endif
+}
 
 // register(threads)
 napi_value RegisterAll(napi_env env, napi_callback_info info) {
@@ -19,6 +31,7 @@ napi_value RegisterAll(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, argument, &threads);
   if (registered) return nullptr;
   try {
+    AskForTiles();
     KeepFreedMemory();
     SetThreads(threads);
     RegisterRmsNorm();

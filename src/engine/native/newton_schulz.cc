@@ -17,9 +17,6 @@ namespace {
 
 // Terms of a Gram matrix that are summed at once: what is packed of them stays in the second- and third-level cache.
 constexpr int64_t kDepth = 512;
-// Panels of one factor that stay in the second-level cache while those of the other pass by.
-constexpr int64_t kPanels = 8;
-
 constexpr float kEpsilon = 1e-8f;
 
 // identity·I + matrix·M + product·(the product)
@@ -36,37 +33,9 @@ struct Matrix {
 
   Matrix(const float *x, int64_t m, int64_t n) : data(x), rows(std::min(m, n)), columns(std::max(m, n)), tall(m > n) {}
 
-  // to ← `panels` panels of columns, of which `first` is the first
-  void PackColumns(int64_t first, int64_t panels, const Blocks &to) const { Pack({tall ? 1 : columns, tall ? rows : 1}, first, columns, panels, 0, rows, to, 0); }
-
-  // Panels [first, last) of to ← rows, of columns [begin, begin + to.terms()): the matrix turned round.
-  void PackRows(int64_t first, int64_t last, int64_t begin, const Blocks &to) const {
-    Pack({tall ? rows : 1, tall ? 1 : columns}, first, rows, last - first, begin, columns, to, first);
-  }
-
- private:
-  // How far one term lies from the next, and one lane from the next.
-  struct Distance {
-    int64_t term, lane;
-  };
-
-  // Zeros beyond the last term and lane. Where lanes are neighbours it goes term by term: what lies side by side is read at once.
-  void Pack(Distance distance, int64_t first, int64_t width, int64_t panels, int64_t begin, int64_t terms, const Blocks &to, int64_t at) const {
-    const auto pack = [&](int64_t term, int64_t panel) {
-      float *out = to.Panel(at + panel) + term * kSide;
-      const float *from = data + (begin + term) * distance.term + (first + panel) * kSide * distance.lane;
-      const int64_t lanes = begin + term < terms ? std::min<int64_t>(kSide, width - (first + panel) * kSide) : 0;
-      if (lanes == kSide && distance.lane == 1) std::copy_n(from, kSide, out);
-      else
-        for (int64_t lane = 0; lane < kSide; lane++) out[lane] = lane < lanes ? from[lane * distance.lane] : 0;
-    };
-    if (distance.lane == 1)
-      for (int64_t term = 0; term < to.terms(); term++)
-        for (int64_t panel = 0; panel < panels; panel++) pack(term, panel);
-    else
-      for (int64_t panel = 0; panel < panels; panel++)
-        for (int64_t term = 0; term < to.terms(); term++) pack(term, panel);
-  }
+  // A line each, with the numbers of the other as its terms.
+  Lines Rows() const { return {data, tall ? rows : columns, rows, columns, !tall}; }
+  Lines Columns() const { return {data, tall ? rows : columns, columns, rows, tall}; }
 };
 
 // Symmetric matrices of one size.
@@ -79,46 +48,50 @@ class Symmetric {
         for (int64_t row = begin; row <= std::min(column, begin + kPanels - 1); row++) blocks_.emplace_back(row, column);
   }
 
-  Blocks New() const { return Blocks(size_, size_); }
+  Blocks New(int roles) const { return Blocks(size_, size_, roles); }
 
-  // out ← a combination of leftᵀ·right, which is symmetric
-  void Product(const Blocks &left, const Blocks &right, Blocks &out) const { Compute(left, right, kAlone, nullptr, true, true, out); }
+  // out ← factor · leftᵀ·right, which is symmetric
+  void Product(const Blocks &left, const Blocks &right, Blocks &out, float factor = 1) const { Compute(left, right, {0, 0, factor}, nullptr, {}, out); }
   // out ← step(x, x²)
-  void Step(const Blocks &x, Blocks &out) const { Compute(x, x, kStep, &x, true, true, out); }
+  void Step(const Blocks &x, Blocks &out) const { Compute(x, x, kStep, &x, {}, out); }
+  // both ← step(x, x²)
+  void Step(const Blocks &x, Blocks &out, Blocks &other) const { Compute(x, x, kStep, &x, {}, out, &other); }
 
   // out ← factor · x·xᵀ
   void Gram(const Matrix &x, float factor, Blocks &out) const {
     const int64_t depth = std::min(kDepth, x.columns);
-    const Blocks packed(depth, size_);
+    const Blocks packed(depth, size_, kLeft | kRight);
     for (int64_t begin = 0; begin < x.columns; begin += depth) {
       Parallel(packed.columns(), 1, [&](int64_t first, int64_t last) {
-        x.PackRows(first, last, begin, packed);
+        packed.Pack(x.Rows().Terms(begin, std::min(depth, x.columns - begin)), first, first, last);
       });
-      Compute(packed, packed, {0, 0, factor}, nullptr, begin == 0, begin + depth >= x.columns, out);
+      Compute(packed, packed, {0, 0, factor}, nullptr, {begin == 0, begin + depth >= x.columns}, out);
     }
   }
 
-  // out ← xᵀ·x
-  void Gram(const Blocks &x, Blocks &out) const { Product(x, x, out); }
-
  private:
-  // Adds to `out` unless it is the first part of a sum; with the last part also the combination and what mirrors it.
-  void Compute(const Blocks &left, const Blocks &right, Combination c, const Blocks *matrix, bool first, bool last, Blocks &out) const {
+  // Which part of a sum it is: added to what `out` has unless it is the first; with the last one come the combination and what mirrors it.
+  struct PartOfSum {
+    bool first = true, last = true;
+  };
+
+  void Compute(const Blocks &left, const Blocks &right, Combination c, const Blocks *matrix, PartOfSum part, Blocks &out, const Blocks *other = nullptr) const {
     Parallel(blocks_.size(), 4, [&](int64_t begin, int64_t end) {
+      const Blocks::Registers registers;
       Block block;
       for (int64_t index = begin; index < end; index++) {
         const auto [row, column] = blocks_[index];
         right.Product(left, row, column, block);
-        Store(block, c, matrix == nullptr ? nullptr : matrix->At(row, column), row, column, first, last, out);
+        Store(block, c, matrix == nullptr ? nullptr : matrix->Numbers(row, column), row, column, part, out, other);
       }
     });
   }
 
-  static void Store(Block &block, Combination c, const float *matrix, int64_t row, int64_t column, bool first, bool last, Blocks &out) {
-    float *value = block.value[0], *to = out.At(row, column);
-    if (!first)
-      for (int64_t i = 0; i < kBlockSize; i++) value[i] += to[i];
-    if (!last) return void(std::copy_n(value, kBlockSize, to));
+  static void Store(Block &block, Combination c, const float *matrix, int64_t row, int64_t column, PartOfSum part, Blocks &out, const Blocks *other) {
+    float *value = block.value[0];
+    if (!part.first)
+      for (int64_t i = 0; i < kBlockSize; i++) value[i] += out.Numbers(row, column)[i];
+    if (!part.last) return void(std::copy_n(value, kBlockSize, out.Numbers(row, column)));
     if (matrix != nullptr)
       for (int64_t i = 0; i < kBlockSize; i++) value[i] = c.product * value[i] + c.matrix * matrix[i];
     else
@@ -128,19 +101,19 @@ class Symmetric {
       for (int i = 0; i < kSide; i++)
         for (int j = 0; j < i; j++) block.value[i][j] = block.value[j][i];
     } else {
-      Turn(block, out.At(column, row));
+      out.PutTurned(column, row, block);
+      if (other != nullptr) other->PutTurned(column, row, block);
     }
-    std::copy_n(value, kBlockSize, to);
+    out.Put(row, column, block);
+    if (other != nullptr) other->Put(row, column, block);
   }
 
   int64_t size_;
   std::vector<std::pair<int32_t, int32_t>> blocks_;
 };
 
-void Scale(Blocks &x, float factor) {
-  Parallel(x.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (float *value = x.Panel(0) + begin, *stop = x.Panel(0) + end; value < stop; value++) *value *= factor;
-  });
+void Scale(Block &block, float factor) {
+  for (float *value = block.value[0], *end = value + kBlockSize; value < end; value++) *value *= factor;
 }
 
 // Gives away a block of the result; `row` and `column` count blocks of the matrix with its shorter side as rows.
@@ -153,20 +126,21 @@ void Give(const Matrix &x, int64_t row, int64_t column, const Block &block, cons
   take(left, top, columns, rows, turned);
 }
 
-// Q with Q·x the last iterate.
+// Q with Q·x the last iterate but for its scale, as a left factor.
 Blocks IterateOnGram(const Matrix &x, float scale, int64_t steps) {
   const Symmetric symmetric(x.rows);
-  Blocks power = symmetric.New(), factor = symmetric.New(), between = symmetric.New(), q = symmetric.New();
+  Blocks power = symmetric.New(kLeft | kRight | kNumbers), factor = symmetric.New(kLeft), between = symmetric.New(kRight);
   symmetric.Gram(x, scale * scale, power);
-  symmetric.Step(power, factor);
-  std::copy_n(factor.Panel(0), factor.size(), q.Panel(0));
-  Scale(q, scale);
+  // The first factor is the first Q.
+  Blocks q = symmetric.New(steps == 1 ? kLeft : kRight);
+  symmetric.Step(power, factor, q);
   for (int64_t step = 1; step < steps; step++) {
     symmetric.Product(factor, power, between);
     symmetric.Product(factor, between, power);
     symmetric.Step(power, factor);
-    symmetric.Product(factor, q, between);
-    std::swap(q, between);
+    Blocks next = symmetric.New(step + 1 == steps ? kLeft : kRight);
+    symmetric.Product(factor, q, next);
+    q = std::move(next);
   }
   return q;
 }
@@ -174,14 +148,16 @@ Blocks IterateOnGram(const Matrix &x, float scale, int64_t steps) {
 void OnGram(const Matrix &x, float scale, int64_t steps, const TakeBlock &take) {
   const Blocks q = IterateOnGram(x, scale, steps);
   Parallel(Ceiling(x.columns, kSide), 1, [&](int64_t begin, int64_t end) {
-    const Blocks packed(x.rows, std::min(kPanels, end - begin) * kSide);
+    const Blocks::Registers registers;
+    const Blocks packed(x.rows, std::min(kPanels, end - begin) * kSide, kRight);
     Block block;
     for (int64_t first = begin; first < end; first += kPanels) {
       const int64_t count = std::min(kPanels, end - first);
-      x.PackColumns(first, count, packed);
+      packed.Pack(x.Columns(), first, 0, count);
       for (int64_t row = 0; row < q.columns(); row++)
         for (int64_t panel = 0; panel < count; panel++) {
           packed.Product(q, row, panel, block);
+          Scale(block, scale);
           Give(x, row, first + panel, block, take);
         }
     }
@@ -191,26 +167,28 @@ void OnGram(const Matrix &x, float scale, int64_t steps, const TakeBlock &take) 
 // The iteration on x itself, for matrices that are nearly square.
 void Directly(const Matrix &x, float scale, int64_t steps, const TakeBlock &take) {
   const Symmetric symmetric(x.rows);
-  Blocks power = symmetric.New(), factor = symmetric.New(), current(x.rows, x.columns), next(x.rows, x.columns), turned(x.columns, x.rows);
-  x.PackColumns(0, current.columns(), current);
-  x.PackRows(0, turned.columns(), 0, turned);
-  Scale(current, scale);
-  Scale(turned, scale);
+  Blocks power = symmetric.New(kLeft | kRight | kNumbers), factor = symmetric.New(kLeft);
+  Blocks current(x.rows, x.columns, kRight), next(x.rows, x.columns, kRight), turned(x.columns, x.rows, kLeft | kRight);
+  current.Pack(x.Columns(), 0, 0, current.columns());
+  turned.Pack(x.Rows(), 0, 0, turned.columns());
   for (int64_t step = 1; step <= steps; step++) {
-    symmetric.Gram(turned, power);
+    const float now = step == 1 ? scale : 1;
+    symmetric.Product(turned, turned, power, now * now);
     symmetric.Step(power, factor);
     Parallel(current.columns(), 1, [&](int64_t begin, int64_t end) {
+      const Blocks::Registers registers;
       Block block;
       for (int64_t first = begin; first < end; first += kPanels)
         for (int64_t row = 0; row < current.rows(); row++)
           for (int64_t column = first; column < std::min(end, first + kPanels); column++) {
             current.Product(factor, row, column, block);
+            if (step == 1) Scale(block, scale);
             if (step == steps) {
               Give(x, row, column, block, take);
               continue;
             }
-            std::copy_n(block.value[0], kBlockSize, next.At(row, column));
-            Turn(block, turned.At(column, row));
+            next.Put(row, column, block);
+            turned.PutTurned(column, row, block);
           }
     });
     std::swap(current, next);

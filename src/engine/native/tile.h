@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -10,7 +11,9 @@ namespace elf {
 
 // Sums in kRows · kVectors of the vector registers, of which there are 32 or 16; one number of a row, one vector of a column and
 // what is asked for ahead need the rest.
-#ifdef __AVX512F__
+#if defined(__AMX_BF16__)
+constexpr int kLanes = 16, kRows = 14, kVectors = 2;
+#elif defined(__AVX512F__)
 constexpr int kLanes = 16, kRows = 9, kVectors = 3;
 #else
 constexpr int kLanes = 8, kRows = 6, kVectors = 2;
@@ -49,6 +52,12 @@ struct Ahead {
   int64_t apart, lines;
 };
 constexpr Ahead kNothing = {nullptr, 0, 0};
+
+// Part `at` of `of` of what lies in [begin, end).
+inline Ahead Part(const float *begin, const float *end, int64_t at, int64_t of) {
+  const int64_t count = std::max<int64_t>(0, end - begin);
+  return {begin + count * at / of, kLine, Ceiling(count, of * kLine)};
+}
 
 // Asks for the cache lines of a tile's numbers: they come while its sums are made, which are then written without waiting.
 inline void AskToWrite(const float *to, int64_t apart) {

@@ -35,7 +35,7 @@ struct Layer {
 
 // to ← input · weightᵀ + bias
 inline void Apply(const Layer &layer, const float *input, const Sizes &sizes, float *to) {
-  Linear<1>(input, layer.inputs, layer.weight, layer.outputs, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<1>(input, layer.inputs, layer.weight, layer.outputs, sizes, [&](int64_t output, int64_t rows, int64_t panel, const OutputTile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *values = to + (panel * layer.outputs + output + row) * kColumns;
       for (int lane = 0; lane < kColumns; lane++) values[lane] = tiles[0].value[row][lane] + layer.bias[output + row];
@@ -45,7 +45,7 @@ inline void Apply(const Layer &layer, const float *input, const Sizes &sizes, fl
 
 // stream ← stream + (input · weightᵀ + bias)
 inline void AddTo(const Layer &layer, const float *input, const Sizes &sizes, float *stream) {
-  Linear<1>(input, layer.inputs, layer.weight, layer.outputs, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<1>(input, layer.inputs, layer.weight, layer.outputs, sizes, [&](int64_t output, int64_t rows, int64_t panel, const OutputTile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *values = stream + (panel * layer.outputs + output + row) * kColumns;
       for (int lane = 0; lane < kColumns; lane++) values[lane] += tiles[0].value[row][lane] + layer.bias[output + row];
@@ -75,7 +75,7 @@ struct Workspace {
 // to ← silu(a) · b, where a and b are the halves of what the layer makes
 inline void ApplyGate(const Layer &gate, const float *input, const Sizes &sizes, float *to) {
   const int64_t inner = gate.outputs / 2;
-  Linear<2>(input, gate.inputs, gate.weight, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const Tile *tiles) {
+  Linear<2>(input, gate.inputs, gate.weight, inner, sizes, [&](int64_t output, int64_t rows, int64_t panel, const OutputTile *tiles) {
     for (int64_t row = 0; row < rows; row++) {
       float *values = to + (panel * inner + output + row) * kColumns;
       const float leftBias = gate.bias[output + row], rightBias = gate.bias[inner + output + row];

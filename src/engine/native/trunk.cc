@@ -13,8 +13,6 @@
 namespace elf {
 namespace {
 
-// Tokens that a thread takes through all blocks at once, at least: what is between two products then stays in its cache.
-constexpr int64_t kShare = 512;
 // Numbers of latents that are taken through the layers before or behind the blocks at once, about: they stay in its cache as well.
 constexpr int64_t kPassing = 1 << 17;
 
@@ -128,9 +126,11 @@ void RunShare(const Network &network, const Share &share) {
   Leave(network.exit, share, stream.get());
 }
 
-// Each thread takes sequences of its own through the network and waits for nobody; those left over are taken by all together.
+// Each thread takes sequences of its own through the network and waits for nobody; those left over are taken by all together, and
+// so are all where a share would be too small to prepare weights for.
 void RunShares(const Network &network, const Sizes &sizes) {
-  const int64_t together = std::max<int64_t>(1, std::min(sizes.batch / Threads(), Ceiling(kShare, sizes.positions)));
+  const int64_t share = std::max<int64_t>(1, std::min(sizes.batch / Threads(), Ceiling(kShare, sizes.positions)));
+  const int64_t together = share * sizes.positions < kLeastShare ? sizes.batch : share;
   EachApart(Ceiling(sizes.batch, together), [&](int64_t index) {
     Share share = {index * together, sizes};
     share.sizes.batch = std::min(together, sizes.batch - share.first);
