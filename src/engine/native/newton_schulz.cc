@@ -23,7 +23,7 @@ constexpr float kEpsilon = 1e-8f;
 struct Combination {
   float identity, matrix, product;
 };
-constexpr Combination kAlone = {0, 0, 1}, kStep = {3.4445f, -4.775f, 2.0315f};
+constexpr Combination kStep = {3.4445f, -4.775f, 2.0315f};
 
 // A matrix as it is stored, seen with its shorter side as its rows.
 struct Matrix {
@@ -77,7 +77,7 @@ class Symmetric {
 
   void Compute(const Blocks &left, const Blocks &right, Combination c, const Blocks *matrix, PartOfSum part, Blocks &out, const Blocks *other = nullptr) const {
     Parallel(blocks_.size(), 4, [&](int64_t begin, int64_t end) {
-      const Blocks::Registers registers;
+      const Registers registers;
       Block block;
       for (int64_t index = begin; index < end; index++) {
         const auto [row, column] = blocks_[index];
@@ -148,7 +148,7 @@ Blocks IterateOnGram(const Matrix &x, float scale, int64_t steps) {
 void OnGram(const Matrix &x, float scale, int64_t steps, const TakeBlock &take) {
   const Blocks q = IterateOnGram(x, scale, steps);
   Parallel(Ceiling(x.columns, kSide), 1, [&](int64_t begin, int64_t end) {
-    const Blocks::Registers registers;
+    const Registers registers;
     const Blocks packed(x.rows, std::min(kPanels, end - begin) * kSide, kRight);
     Block block;
     for (int64_t first = begin; first < end; first += kPanels) {
@@ -176,7 +176,7 @@ void Directly(const Matrix &x, float scale, int64_t steps, const TakeBlock &take
     symmetric.Product(turned, turned, power, now * now);
     symmetric.Step(power, factor);
     Parallel(current.columns(), 1, [&](int64_t begin, int64_t end) {
-      const Blocks::Registers registers;
+      const Registers registers;
       Block block;
       for (int64_t first = begin; first < end; first += kPanels)
         for (int64_t row = 0; row < current.rows(); row++)

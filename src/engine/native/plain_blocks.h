@@ -10,7 +10,6 @@
 
 namespace elf {
 
-// Panels of one factor that stay in the second-level cache while those of the other pass by.
 constexpr int64_t kPanels = 8;
 
 // A block's rows that fill the vector registers.
@@ -51,11 +50,6 @@ class Blocks {
  public:
   Blocks(int64_t rows, int64_t columns, int)
       : rows_(Ceiling(rows, kSide)), columns_(Ceiling(columns, kSide)), data_(Allocate(rows_ * columns_ * kBlockSize)) {}
-
-  // Nothing but what a compiler has.
-  struct Registers {
-    Registers() {}
-  };
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }

@@ -11,7 +11,6 @@
 
 namespace elf {
 
-// Panels of one factor that stay in the second-level cache while those of the other pass by.
 constexpr int64_t kPanels = 4;
 
 static_assert(kSide == kStep && kSide == kSplitRows, "a block is a step of a product's terms");
@@ -22,8 +21,6 @@ class Blocks {
   Blocks(int64_t rows, int64_t columns, int roles)
       : rows_(Ceiling(rows, kSide)), columns_(Ceiling(columns, kSide)), left_(New(roles & kLeft)), right_(New(roles & kRight)),
         numbers_(Allocate(roles & kNumbers ? rows_ * columns_ * kBlockSize : 0)), roles_(roles) {}
-
-  typedef TileRegisters Registers;
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }

@@ -97,13 +97,13 @@ void AddTerms(const SomeTerms &part, const Sums &sums) {
     const Groups right(panels, part.terms());
     right.Take<false>(part.right, 0, panels, 0);
     return Parallel(groups, Ceiling(kWork, panels * work), [&](int64_t begin, int64_t end) {
-      const TileRegisters registers;
+      const Registers registers;
       MultiplyGroups(left, begin, end, right, 0, panels, sums);
     });
   }
   const int64_t together = std::max<int64_t>(1, kKept / (left.steps() * kSquares));
   Parallel(panels, Ceiling(kWork, groups * work), [&](int64_t begin, int64_t end) {
-    const TileRegisters registers;
+    const Registers registers;
     const Groups right(std::min(together, end - begin), part.terms());
     for (int64_t first = begin; first < end; first += together) {
       const int64_t last = std::min(end, first + together);

@@ -23,9 +23,9 @@ struct alignas(64) SplitTile {
 };
 
 // A thread's tile registers, for as long as this lives. One at a time.
-class TileRegisters {
+class Registers {
  public:
-  TileRegisters() {
+  Registers() {
     struct {
       uint8_t palette = 1, start = 0, reserved[14] = {};
       uint16_t bytes[16] = {};
@@ -37,8 +37,8 @@ class TileRegisters {
     }
     _tile_loadconfig(&shape);
   }
-  ~TileRegisters() { _tile_release(); }
-  TileRegisters(const TileRegisters &) = delete;
+  ~Registers() { _tile_release(); }
+  Registers(const Registers &) = delete;
 };
 
 typedef std::unique_ptr<Split[], Aligned> SplitBuffer;
@@ -66,7 +66,7 @@ __attribute__((noinline)) void MultiplySquares(const Split *left, const Split *r
   // Where two threads share a core, tile instructions that follow each other at once take half as long again: what a core holds
   // ready is full of them. Eight others in between cost nothing.
 #define ELF_SPACE asm volatile(".rept 8\n nop\n .endr");
-  // Tiles 4 and 5 hold the left factor's parts, 6 and 7 the right one's.
+  // Tiles 4 and 5 hold the left factor's parts, 6 and 7 the right one's. Macros, since a tile register is named by its number as it is written.
 #define ELF_LOAD(tile, factor, index) { _tile_loadd(tile, (factor).part[index], sizeof (factor).part[index][0]); ELF_SPACE }
 #define ELF_LEFT(index)                                   \
   ELF_LOAD(4, left[0], index)                             \

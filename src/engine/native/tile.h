@@ -20,6 +20,13 @@ constexpr int kLanes = 8, kRows = 6, kVectors = 2;
 #endif
 constexpr int kColumns = kVectors * kLanes;
 
+#ifndef __AMX_BF16__
+// What a thread takes for as long as it multiplies: nothing, where there are no tile registers.
+struct Registers {
+  Registers() {}
+};
+#endif
+
 // The products of one tile, [kRows, kColumns].
 struct alignas(64) Tile {
   float value[kRows][kColumns];
