@@ -18,10 +18,12 @@ import { nativeFolder } from "./revision.mjs"
 
 /** Normally distributed numbers for a key's words, see `flow/Normals.ts`. @typedef {(out: Float32Array, key: Readonly<Record<"key0" | "key1" | "indexLow" | "indexHigh" | "step", number>>) => void} FillNormals */
 
+const v4 = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
 /** @type {Readonly<Record<Variant, ReadonlyArray<string>>>} */
 const machineFlags = {
-  "v4-amx": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mamx-tile", "-mamx-bf16"],
-  v4: ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+  "v4-amx": [...v4, "-mamx-tile", "-mamx-bf16"],
+  v4,
   v3: ["-march=x86-64-v3"]
 }
 

@@ -13,11 +13,6 @@ struct Matrix {
   const float *At(int64_t row, int64_t column) const { return data + row * apart + column; }
 };
 
-// Neighbouring terms of a sum.
-struct Terms {
-  int64_t first, count;
-};
-
 // Left [rows, terms] and right [terms, columns]; one that is turned round is stored with its columns as rows.
 struct Factors {
   const float *left;

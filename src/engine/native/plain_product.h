@@ -27,6 +27,11 @@ constexpr int64_t kPacked = 1 << 20;
 // Multiply-adds and copies that are worth waking a thread for.
 constexpr int64_t kWork = 1 << 20, kCopies = 1 << 16;
 
+// Neighbouring terms of a sum.
+struct Terms {
+  int64_t first, count;
+};
+
 // Where the numbers of a tile's left factor lie.
 struct TileRows {
   const float *data;
@@ -156,7 +161,7 @@ struct Sums {
   bool Adds(Terms terms) const { return adds || terms.first > 0; }
 
   void AddWhole(const TileRows &left, const float *panel, Terms terms, const Ahead &ahead, float *to) const {
-    AskToWrite(to, columns);
+    AskToWrite(to, columns, kRows);
     elf::Sums<kVectors> sums;
     sums.Add(left.data, left.row, left.term, panel, kColumns, terms.count, ahead);
     if (Adds(terms)) sums.AddTo(to, columns);

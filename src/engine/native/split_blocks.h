@@ -32,8 +32,8 @@ class Blocks {
     if (roles_ & kNumbers) std::copy_n(block.value[0], kBlockSize, Numbers(row, column));
     Take({block.value[0], kSide, kSide, kSide, false}, 0, 0, row, column);
   }
+  // Only a symmetric matrix has numbers, and they are read where Put has written them: on and above the diagonal.
   void PutTurned(int64_t row, int64_t column, const Block &block) const {
-    if (roles_ & kNumbers) Turn(block, Numbers(row, column));
     Take({block.value[0], kSide, kSide, kSide, true}, 0, 0, row, column);
   }
 

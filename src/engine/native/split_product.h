@@ -71,8 +71,7 @@ struct Sums {
   void Take(const Split *left, const Split *right, int64_t steps, int64_t group, int64_t panel, const Ahead &ahead) const {
     const int64_t height = std::min<int64_t>(kSplitRows, rows - group * kSplitRows), width = std::min<int64_t>(kColumns, columns - panel * kColumns);
     float *to = data + group * kSplitRows * columns + panel * kColumns;
-    for (int64_t row = 0; row < height; row++)
-      for (int i = 0; i < kVectors; i++) __builtin_prefetch(to + row * columns + i * kLanes, 1);
+    AskToWrite(to, columns, height);
     if (!adds && height == kSplitRows && width == kColumns) return MultiplySquares<kSquares, kSquares>(left, right, steps, to, columns, ahead);
     SplitTile tile;
     MultiplySquares(Ceiling(height, kSquare), Ceiling(width, kSquare), left, right, steps, tile.value[0], kColumns, ahead);

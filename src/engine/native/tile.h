@@ -66,10 +66,10 @@ inline Ahead Part(const float *begin, const float *end, int64_t at, int64_t of) 
   return {begin + count * at / of, kLine, Ceiling(count, of * kLine)};
 }
 
-// Asks for the cache lines of a tile's numbers: they come while its sums are made, which are then written without waiting.
-inline void AskToWrite(const float *to, int64_t apart) {
+// Asks for the cache lines of a tile's rows: they come while its sums are made, which are then written without waiting.
+inline __attribute__((always_inline)) void AskToWrite(const float *to, int64_t apart, int64_t rows) {
 #pragma GCC unroll 16
-  for (int row = 0; row < kRows; row++)
+  for (int64_t row = 0; row < rows; row++)
 #pragma GCC unroll 3
     for (int i = 0; i < kVectors; i++) __builtin_prefetch(to + row * apart + i * kLanes, 1);
 }
